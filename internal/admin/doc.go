@@ -1,0 +1,4 @@
+// Package admin changes the state.
+//
+// Layer 5.
+package admin

@@ -1,0 +1,4 @@
+// Package authn proves who calls our own endpoints.
+//
+// Layer 5.
+package authn

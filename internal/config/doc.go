@@ -1,0 +1,4 @@
+// Package config loads the configuration.
+//
+// Layer 1.
+package config

@@ -1,0 +1,4 @@
+// Package keys keeps the keys.
+//
+// Layer 2.
+package keys

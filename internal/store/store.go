@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Page asks for rows after a name or sequence number, at most Limit of them
+// (1 to 1000; 0 = 100).
+type Page struct {
+	After string
+	Limit int
+}
+
+// Services reads services.
+type Services interface {
+	// Service returns the service of that name, or NotFound.
+	Service(ctx context.Context, name string) (Service, error)
+	// Services returns services in order of name.
+	Services(ctx context.Context, page Page) ([]Service, error)
+	// ClientSecrets returns a service's secrets, oldest first, expired ones included.
+	ClientSecrets(ctx context.Context, serviceUID string) ([]ClientSecret, error)
+}
+
+// SigningKeys reads signing keys.
+type SigningKeys interface {
+	// SigningKeys returns all keys of a purpose, oldest first.
+	SigningKeys(ctx context.Context, purpose string) ([]SigningKey, error)
+}
+
+// Revocations reads revocations.
+type Revocations interface {
+	// Revocations returns those with Seq > after that expire later than alive, in
+	// order of Seq, at most limit.
+	Revocations(ctx context.Context, after int64, alive time.Time, limit int) ([]Revocation, error)
+}
+
+// AuditRange selects blocks of one replica: Seq > After, oldest first, at most
+// Limit (1 to 1000; 0 = 100). Since and Until, where set, leave out blocks that
+// have no event in [Since, Until].
+type AuditRange struct {
+	Replica      string
+	After        int64
+	Since, Until time.Time
+	Limit        int
+}
+
+// AuditReader reads the audit chains.
+type AuditReader interface {
+	// AuditReplicas returns the names of the chains, sorted; it takes both tables
+	// into account, so that a chain whose blocks are all gone is still named.
+	AuditReplicas(ctx context.Context) ([]string, error)
+	AuditBlocks(ctx context.Context, r AuditRange) ([]AuditBlock, error)
+	// AuditTail returns the last block of a chain, or NotFound.
+	AuditTail(ctx context.Context, replica string) (AuditBlock, error)
+	// AuditHeads returns the signed heads of a chain in order of Seq.
+	AuditHeads(ctx context.Context, replica string) ([]AuditHead, error)
+}
+
+// Tx is a write transaction. It reads its own writes. Its methods are for the
+// function that Update calls, and only until that returns.
+type Tx interface {
+	Services
+	ServiceWriter
+	KeyWriter
+	AuditWriter
+	// PutRevocation stores r under the next sequence number and returns it.
+	PutRevocation(ctx context.Context, r Revocation) (int64, error)
+}
+
+// ServiceWriter writes services and their secrets.
+type ServiceWriter interface {
+	// CreateService inserts s with Revision 1, or Conflict if the name is taken.
+	CreateService(ctx context.Context, s Service) error
+	// UpdateService writes s where the row has s.UID and Revision s.Revision-1, or
+	// Conflict; NotFound if there is no such UID.
+	UpdateService(ctx context.Context, s Service) error
+	// DeleteService removes the service and its secrets, or NotFound.
+	DeleteService(ctx context.Context, uid string) error
+	// PutClientSecret inserts or replaces the secret with that ID.
+	PutClientSecret(ctx context.Context, secret ClientSecret) error
+	// DeleteClientSecret removes it; no error if it was not there.
+	DeleteClientSecret(ctx context.Context, id string) error
+	// TouchClientSecret sets LastUsedAt; no error if the secret is gone.
+	TouchClientSecret(ctx context.Context, id string, at time.Time) error
+}
+
+// KeyWriter writes signing keys.
+type KeyWriter interface {
+	// CreateSigningKey inserts, or Conflict if the KID is taken.
+	CreateSigningKey(ctx context.Context, k SigningKey) error
+	// ScheduleSigningKey changes UseUntil and KeepUntil, or NotFound.
+	ScheduleSigningKey(ctx context.Context, kid string, useUntil, keepUntil time.Time) error
+}
+
+// AuditWriter appends to the audit chains.
+type AuditWriter interface {
+	// AppendAuditBlock inserts, or Conflict if that Replica and Seq exist.
+	AppendAuditBlock(ctx context.Context, b AuditBlock) error
+	// PutAuditHead inserts or replaces the head with that Replica and Seq.
+	PutAuditHead(ctx context.Context, h AuditHead) error
+}
+
+// Meta is what identifies this deployment.
+type Meta interface {
+	// Meta returns the value of a key, or NotFound.
+	Meta(ctx context.Context, key string) (string, error)
+	// SetMetaIfAbsent stores value unless the key exists and returns what is stored
+	// then. Keys: "deployment_id", "master_key_check", "epoch".
+	SetMetaIfAbsent(ctx context.Context, key, value string) (string, error)
+}
+
+// Store is a whole database. Safe for concurrent use.
+type Store interface {
+	Services
+	SigningKeys
+	Revocations
+	AuditReader
+	Meta
+	// Update runs fn in one transaction and commits it durably (on disk when it
+	// returns nil). An error of fn rolls back and is returned as it is. Updates of
+	// one process run one after another.
+	Update(ctx context.Context, fn func(ctx context.Context, tx Tx) error) error
+	// Reads counts the SELECT statements sent so far: tests hold the token path to 0.
+	Reads() int64
+	// Ping reports whether the database answers.
+	Ping(ctx context.Context) error
+	// Close waits for running transactions and closes.
+	Close() error
+}

@@ -1,0 +1,4 @@
+// Package token mints service tokens.
+//
+// Layer 3.
+package token

@@ -1,0 +1,74 @@
+package countersign
+
+// Reason is the stable id of why a decision fell as it did. Reasons stand in audit
+// events and in explain; callers see them only where expose_reasons is set. The
+// list only grows: an id keeps its meaning for ever.
+type Reason string
+
+// Reasons of the receiving side and of every verifier.
+const (
+	ReasonOK                   Reason = "ok"
+	ReasonTokenMissing         Reason = "token_missing"
+	ReasonTokenMalformed       Reason = "token_malformed"
+	ReasonTokenTooLarge        Reason = "token_too_large"
+	ReasonHeaderDuplicated     Reason = "header_duplicated"
+	ReasonHeaderMalformed      Reason = "header_malformed"
+	ReasonAlgNotAllowed        Reason = "alg_not_allowed"
+	ReasonTypMismatch          Reason = "typ_mismatch"
+	ReasonHeaderNotAllowed     Reason = "header_not_allowed" // crit, jwk, jku, x5u, x5c, zip, b64
+	ReasonIssuerUnknown        Reason = "issuer_unknown"
+	ReasonKeyUnknown           Reason = "key_unknown"
+	ReasonKeysUnavailable      Reason = "keys_unavailable"
+	ReasonSignatureInvalid     Reason = "signature_invalid"
+	ReasonClaimMissing         Reason = "claim_missing"
+	ReasonClaimInvalid         Reason = "claim_invalid"
+	ReasonAudMismatch          Reason = "aud_mismatch"
+	ReasonTokenExpired         Reason = "token_expired"
+	ReasonTokenNotYetValid     Reason = "token_not_yet_valid"
+	ReasonTokenUseMismatch     Reason = "token_use_mismatch"
+	ReasonTokenRevoked         Reason = "token_revoked"
+	ReasonProofRequired        Reason = "proof_required" // a cnf that we can't prove
+	ReasonServiceNotAllowed    Reason = "service_not_allowed"
+	ReasonServiceRequired      Reason = "service_required"
+	ReasonScopeMissing         Reason = "scope_missing"
+	ReasonUserRequired         Reason = "user_required"
+	ReasonUserNotAllowed       Reason = "user_not_allowed" // a machine-only door, and a user came
+	ReasonRoleMissing          Reason = "role_missing"
+	ReasonSecondTokenMismatch  Reason = "second_token_mismatch" // two users or two services in two headers
+	ReasonRevocationUnknown    Reason = "revocation_unknown"
+	ReasonPrincipalUnsupported Reason = "principal_unsupported"
+)
+
+// Reasons of the token endpoint, the IAM API and administration.
+const (
+	ReasonParameterMissing    Reason = "parameter_missing"
+	ReasonParameterInvalid    Reason = "parameter_invalid"
+	ReasonParameterDuplicated Reason = "parameter_duplicated"
+	ReasonBodyTooLarge        Reason = "body_too_large"
+	ReasonBodyInvalid         Reason = "body_invalid"
+	ReasonMediaType           Reason = "media_type"
+	ReasonMethod              Reason = "method"
+	ReasonGrantUnsupported    Reason = "grant_unsupported"
+	ReasonGrantNotAllowed     Reason = "grant_not_allowed"
+	ReasonClientAuthDoubled   Reason = "client_auth_doubled"
+	ReasonClientUnknown       Reason = "client_unknown"
+	ReasonClientDisabled      Reason = "client_disabled"
+	ReasonSecretWrong         Reason = "secret_wrong"
+	ReasonSecretExpired       Reason = "secret_expired"
+	ReasonScopeNotGranted     Reason = "scope_not_granted"
+	ReasonAudienceMissing     Reason = "audience_missing"
+	ReasonAudienceNotGranted  Reason = "audience_not_granted"
+	ReasonRateLimited         Reason = "rate_limited"
+	ReasonStoreUnavailable    Reason = "store_unavailable"
+	ReasonAuditUnavailable    Reason = "audit_unavailable"
+	ReasonNotAdministrator    Reason = "not_administrator"
+	ReasonHostNotServed       Reason = "host_not_served"
+	ReasonNameInvalid         Reason = "name_invalid"
+	ReasonNameReserved        Reason = "name_reserved"
+	ReasonNameTaken           Reason = "name_taken"
+	ReasonObjectUnknown       Reason = "object_unknown"
+	ReasonRevisionMismatch    Reason = "revision_mismatch"
+	ReasonRevisionMissing     Reason = "revision_missing"
+	ReasonFieldUnknown        Reason = "field_unknown"
+	ReasonInternal            Reason = "internal"
+)

@@ -1,0 +1,4 @@
+// Package tokensource obtains service tokens.
+//
+// Layer 2.
+package tokensource

@@ -1,0 +1,4 @@
+// Package verify verifies JSON Web Tokens.
+//
+// Layer 2.
+package verify
