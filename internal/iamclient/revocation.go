@@ -1,0 +1,65 @@
+package iamclient
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/countersign/countersign"
+)
+
+// Revoke is the body of POST /admin/revocations: exactly one of Token, JTI and Service.
+type Revoke struct {
+	// Token is a token of ours in full. It encodes as REDACTED; [Client.RevokeToken]
+	// sends it in clear.
+	Token countersign.Secret `json:"token,omitzero"`
+	// JTI is the id of a token; ExpiresAt, which may stand beside it alone, when that
+	// token ends. Left out = as late as any token of now can end.
+	JTI       string    `json:"jti,omitempty"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	// Service ends every token that this service got until now.
+	Service string `json:"service,omitempty"`
+}
+
+// The outcomes of a revocation.
+const (
+	Revoked        = "revoked"
+	AlreadyExpired = "already_expired"
+)
+
+// Revocation is the answer to [Revoke].
+type Revocation struct {
+	// Status is [Revoked] or [AlreadyExpired], where nothing was left to do.
+	Status  string `json:"status"`
+	JTI     string `json:"jti,omitempty"`
+	Service string `json:"service,omitempty"`
+}
+
+// RevokeToken ends one token of ours.
+//
+// Errors: countersign.Invalid (not a token of ours), and as [Client].
+func (c *Client) RevokeToken(ctx context.Context, token countersign.Secret) (Revocation, error) {
+	var out Revocation
+	body := map[string]string{"token": token.Reveal()}
+	err := c.do(ctx, call{method: http.MethodPost, path: "/admin/revocations", body: body}, &out)
+	return out, err
+}
+
+// RevokeTokenID ends the token of ours with that jti. The zero expiresAt means "not
+// known".
+//
+// Errors: countersign.Invalid, and as [Client].
+func (c *Client) RevokeTokenID(ctx context.Context, jti string, expiresAt time.Time) (Revocation, error) {
+	var out Revocation
+	err := c.do(ctx, call{method: http.MethodPost, path: "/admin/revocations", body: Revoke{JTI: jti, ExpiresAt: expiresAt}}, &out)
+	return out, err
+}
+
+// RevokeService ends every token that the service got until now.
+//
+// Errors: countersign.NotFound, and as [Client].
+func (c *Client) RevokeService(ctx context.Context, name string) (Revocation, error) {
+	var out Revocation
+	err := c.do(ctx, call{method: http.MethodPost, path: "/admin/revocations", body: Revoke{Service: name}}, &out)
+	return out, err
+}
