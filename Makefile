@@ -1,0 +1,52 @@
+# make test        everything the project promises, checked (installs what it needs)
+# make test-quick  the inner loop: unit and black-box tests, no installs
+# make lint        formatting, vet, golangci-lint, the layers
+# make fuzz        every fuzz target, FUZZTIME each
+# make bench       the table of speed and memory, as ratios in one run
+# make build       ./countersign, a release build
+SHELL       := /bin/bash
+GO          ?= go
+FUZZTIME    ?= 5s
+TOOLS       := $(CURDIR)/.tools
+export PATH := $(TOOLS)/bin:$(PATH)
+# Release builds need no C compiler; the race detector does: the targets say which.
+export CGO_ENABLED ?= 0
+
+.PHONY: test test-quick lint fuzz bench build tools race clients
+
+test: tools
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory build
+	$(MAKE) --no-print-directory race
+	$(MAKE) --no-print-directory clients
+	$(MAKE) --no-print-directory fuzz
+	@echo "make test: all passed"
+
+# The packages that apt and npm have, and the pinned linter, each checked first.
+tools:
+	scripts/install-tools.sh $(TOOLS)
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o countersign ./cmd/countersign
+
+race:
+	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 20m ./...
+
+test-quick:
+	$(GO) test -short -timeout 5m ./...
+
+lint:
+	@unformatted="$$(gofmt -l $$(git ls-files '*.go'))"; test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	golangci-lint run ./...
+	$(GO) test -count=1 -run 'TestArchitecture|TestDocumentation' .
+
+# Foreign clients against the real binary: curl, authlib, x/oauth2, go-oidc.
+clients: build
+	COUNTERSIGN_FOREIGN_CLIENTS=required $(GO) test -count=1 -timeout 10m -tags clients ./test/clients/...
+
+fuzz:
+	scripts/fuzz.sh $(FUZZTIME)
+
+bench: tools build
+	scripts/bench.sh
