@@ -5,6 +5,13 @@ import (
 	"time"
 )
 
+// DefaultLimit and MaxLimit are those of every list: a limit of 0 means the
+// default, one that is negative or above the maximum is countersign.Invalid.
+const (
+	DefaultLimit = 100
+	MaxLimit     = 1000
+)
+
 // Page asks for rows after a name or sequence number, at most Limit of them
 // (1 to 1000; 0 = 100).
 type Page struct {

@@ -1,0 +1,73 @@
+package sqlstore_test
+
+import (
+	"bytes"
+	"context"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/countersign/countersign/internal/store"
+	"github.com/countersign/countersign/internal/store/sqlstore"
+)
+
+func openStore(tb testing.TB, path string) *sqlstore.Store {
+	tb.Helper()
+	s, err := sqlstore.OpenSQLite(tb.Context(), path, sqlstore.Options{})
+	if err != nil {
+		tb.Fatalf("open: %v", err)
+	}
+	tb.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// BenchmarkAppendAuditBlock is one durable group commit: what the token path waits
+// for. The time is mostly the disk's.
+func BenchmarkAppendAuditBlock(b *testing.B) {
+	event := append(bytes.Repeat([]byte("x"), 399), '\n')
+	for _, events := range []int{1, 16, 64} {
+		b.Run(strconv.Itoa(events), func(b *testing.B) {
+			s := openStore(b, filepath.Join(b.TempDir(), "bench.db"))
+			block := store.AuditBlock{
+				Replica: "replica-1", Events: bytes.Repeat(event, events), Count: int64(events),
+				First: time.Now(), Last: time.Now(), Prev: make([]byte, 32), Hash: make([]byte, 32),
+			}
+			ctx := context.Background()
+			b.ReportAllocs()
+			b.SetBytes(int64(len(block.Events)))
+			for b.Loop() {
+				block.Seq++
+				err := s.Update(ctx, func(ctx context.Context, tx store.Tx) error { return tx.AppendAuditBlock(ctx, block) })
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkService is a read-through of the registry: the first token of a service.
+func BenchmarkService(b *testing.B) {
+	s := openStore(b, filepath.Join(b.TempDir(), "bench.db"))
+	err := s.Update(b.Context(), func(ctx context.Context, tx store.Tx) error {
+		for i := range 1000 {
+			name := "service-" + strconv.Itoa(i)
+			err := tx.CreateService(ctx, store.Service{UID: "uid-" + name, Name: name, Scopes: []string{"s2s:internal"}, Audiences: []string{"parse-service", "iam-service"}})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx := context.Background()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.Service(ctx, "service-500"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

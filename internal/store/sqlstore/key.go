@@ -1,0 +1,58 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/countersign/countersign/internal/store"
+)
+
+const keyColumns = `kid, purpose, algorithm, public, sealed, created_at, publish_at, use_from, use_until, keep_until`
+
+const (
+	selectKeys = `SELECT ` + keyColumns + ` FROM signing_key WHERE purpose = $1 ORDER BY created_at, kid`
+
+	insertKey = `INSERT INTO signing_key (` + keyColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+
+	scheduleKey = `UPDATE signing_key SET use_until = $2, keep_until = $3 WHERE kid = $1`
+)
+
+func scanKey(r row) (store.SigningKey, error) {
+	var (
+		k                                store.SigningKey
+		public                           string
+		created, publish, from, til, end int64
+	)
+	err := r.Scan(&k.KID, &k.Purpose, &k.Algorithm, &public, &k.Sealed, &created, &publish, &from, &til, &end)
+	if err != nil {
+		return store.SigningKey{}, err
+	}
+	k.Public, k.Sealed = bytesOf([]byte(public)), bytesOf(k.Sealed)
+	k.CreatedAt, k.PublishAt = moment(created), moment(publish)
+	k.UseFrom, k.UseUntil, k.KeepUntil = moment(from), moment(til), moment(end)
+	return k, nil
+}
+
+// SigningKeys implements store.SigningKeys.
+func (s *session) SigningKeys(ctx context.Context, purpose string) ([]store.SigningKey, error) {
+	return list(ctx, s, "list signing keys", selectKeys, scanKey, purpose)
+}
+
+// CreateSigningKey implements store.KeyWriter.
+func (t *tx) CreateSigningKey(ctx context.Context, k store.SigningKey) error {
+	if k.KID == "" || k.Purpose == "" {
+		return invalid("a signing key needs a kid and a purpose")
+	}
+	_, err := t.exec(ctx, "create a signing key", insertKey, k.KID, k.Purpose, k.Algorithm, string(k.Public), blob(k.Sealed),
+		micros(k.CreatedAt), micros(k.PublishAt), micros(k.UseFrom), micros(k.UseUntil), micros(k.KeepUntil))
+	return err
+}
+
+// ScheduleSigningKey implements store.KeyWriter.
+func (t *tx) ScheduleSigningKey(ctx context.Context, kid string, useUntil, keepUntil time.Time) error {
+	changed, err := t.exec(ctx, "schedule a signing key", scheduleKey, kid, micros(useUntil), micros(keepUntil))
+	if err == nil && changed == 0 {
+		return notFound("schedule a signing key")
+	}
+	return err
+}

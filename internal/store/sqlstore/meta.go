@@ -1,0 +1,38 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+
+	"github.com/countersign/countersign"
+)
+
+const (
+	selectMeta = `SELECT value FROM meta WHERE key = $1`
+
+	// The update changes nothing; it is there so that RETURNING answers with the row
+	// that was there first.
+	insertMeta = `INSERT INTO meta (key, value) VALUES ($1, $2)
+ON CONFLICT (key) DO UPDATE SET value = meta.value RETURNING value`
+)
+
+// Meta implements store.Meta.
+func (s *session) Meta(ctx context.Context, key string) (string, error) {
+	return one(ctx, s, "read a setting of the deployment", selectMeta, scanText, key)
+}
+
+// SetMetaIfAbsent implements store.Meta.
+func (s *Store) SetMetaIfAbsent(ctx context.Context, key, value string) (string, error) {
+	stored, err := s.Meta(ctx, key)
+	if !errors.Is(err, countersign.NotFound) {
+		return stored, err
+	}
+	err = s.update(ctx, func(ctx context.Context, t *tx) error {
+		stored, err = returning[string](ctx, &t.session, "write a setting of the deployment", insertMeta, key, value)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return stored, nil
+}

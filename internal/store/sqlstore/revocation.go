@@ -1,0 +1,70 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/countersign/countersign/internal/store"
+)
+
+const revocationColumns = `seq, jti, service, service_uid, before_at, expires_at, created_at`
+
+const (
+	selectRevocations = `SELECT ` + revocationColumns + ` FROM revocation
+WHERE seq > $1 AND (expires_at = 0 OR expires_at > $2) ORDER BY seq LIMIT $3`
+
+	// The counter's row stays locked until the commit, on every database. So numbers
+	// are given in the order of the commits, and nobody sees n+1 before n (RULES E2).
+	nextRevocation = `INSERT INTO counter (name, value) VALUES ('revocation', 1)
+ON CONFLICT (name) DO UPDATE SET value = counter.value + 1 RETURNING value`
+
+	insertRevocation = `INSERT INTO revocation (` + revocationColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7)`
+
+	deleteRevocations = `DELETE FROM revocation WHERE expires_at <> 0 AND expires_at < $1`
+)
+
+// keepDead is how long a revocation stays in the table after it has ended, so that
+// no replica with a slow clock loses one that it still needs.
+const keepDead = 24 * time.Hour
+
+func scanRevocation(r row) (store.Revocation, error) {
+	var (
+		v                        store.Revocation
+		before, expires, created int64
+	)
+	if err := r.Scan(&v.Seq, &v.JTI, &v.Service, &v.ServiceUID, &before, &expires, &created); err != nil {
+		return store.Revocation{}, err
+	}
+	v.Before, v.ExpiresAt, v.CreatedAt = moment(before), moment(expires), moment(created)
+	return v, nil
+}
+
+// Revocations implements store.Revocations.
+func (s *session) Revocations(ctx context.Context, after int64, alive time.Time, max int) ([]store.Revocation, error) {
+	n, err := limit(max)
+	if err != nil {
+		return nil, err
+	}
+	return list(ctx, s, "list revocations", selectRevocations, scanRevocation, after, micros(alive), n)
+}
+
+// PutRevocation implements store.Tx. It also forgets revocations that ended more
+// than a day before r.CreatedAt: the table is bounded by what is alive.
+func (t *tx) PutRevocation(ctx context.Context, r store.Revocation) (int64, error) {
+	if (r.JTI == "") == (r.Service == "") {
+		return 0, invalid("a revocation names one token or one service")
+	}
+	seq, err := returning[int64](ctx, &t.session, "number a revocation", nextRevocation)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := t.exec(ctx, "put a revocation", insertRevocation, seq, r.JTI, r.Service, r.ServiceUID,
+		micros(r.Before), micros(r.ExpiresAt), micros(r.CreatedAt)); err != nil {
+		return 0, err
+	}
+	if r.CreatedAt.IsZero() {
+		return seq, nil
+	}
+	_, err = t.exec(ctx, "forget ended revocations", deleteRevocations, micros(r.CreatedAt.Add(-keepDead)))
+	return seq, err
+}

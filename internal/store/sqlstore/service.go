@@ -1,0 +1,117 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/countersign/countersign/internal/store"
+)
+
+const serviceColumns = `uid, name, tenant, owner, scopes, audiences, token_lifetime, disabled, revision, created_at, updated_at`
+
+const (
+	selectService = `SELECT ` + serviceColumns + ` FROM service WHERE name = $1`
+
+	selectServices = `SELECT ` + serviceColumns + ` FROM service WHERE name > $1 ORDER BY name LIMIT $2`
+
+	selectServiceUID = `SELECT uid FROM service WHERE uid = $1`
+
+	insertService = `INSERT INTO service (` + serviceColumns + `)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+
+	// A name and a uid belong together for ever, so the name is a condition here.
+	updateService = `UPDATE service SET tenant = $4, owner = $5, scopes = $6, audiences = $7, token_lifetime = $8,
+disabled = $9, revision = $3, updated_at = $10
+WHERE uid = $1 AND name = $2 AND revision = $3 - 1`
+
+	deleteService = `DELETE FROM service WHERE uid = $1`
+)
+
+func scanService(r row) (store.Service, error) {
+	var (
+		s                          store.Service
+		scopes, audiences          string
+		lifetime, created, updated int64
+	)
+	err := r.Scan(&s.UID, &s.Name, &s.Tenant, &s.Owner, &scopes, &audiences, &lifetime, &s.Disabled, &s.Revision, &created, &updated)
+	if err != nil {
+		return store.Service{}, err
+	}
+	if s.Scopes, err = wordsOf(scopes); err != nil {
+		return store.Service{}, err
+	}
+	if s.Audiences, err = wordsOf(audiences); err != nil {
+		return store.Service{}, err
+	}
+	s.TokenLifetime = time.Duration(lifetime) * time.Microsecond
+	s.CreatedAt, s.UpdatedAt = moment(created), moment(updated)
+	return s, nil
+}
+
+// Service implements store.Services.
+func (s *session) Service(ctx context.Context, name string) (store.Service, error) {
+	return one(ctx, s, "read a service", selectService, scanService, name)
+}
+
+// Services implements store.Services.
+func (s *session) Services(ctx context.Context, page store.Page) ([]store.Service, error) {
+	n, err := limit(page.Limit)
+	if err != nil {
+		return nil, err
+	}
+	return list(ctx, s, "list services", selectServices, scanService, page.After, n)
+}
+
+// CreateService implements store.ServiceWriter.
+func (t *tx) CreateService(ctx context.Context, s store.Service) error {
+	if s.UID == "" || s.Name == "" {
+		return invalid("a service needs a uid and a name")
+	}
+	scopes, audiences, err := serviceLists(s)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, "create a service", insertService, s.UID, s.Name, s.Tenant, s.Owner, scopes, audiences,
+		s.TokenLifetime.Microseconds(), flag(s.Disabled), int64(1), micros(s.CreatedAt), micros(s.UpdatedAt))
+	return err
+}
+
+// UpdateService implements store.ServiceWriter.
+func (t *tx) UpdateService(ctx context.Context, s store.Service) error {
+	scopes, audiences, err := serviceLists(s)
+	if err != nil {
+		return err
+	}
+	changed, err := t.exec(ctx, "change a service", updateService, s.UID, s.Name, s.Revision, s.Tenant, s.Owner,
+		scopes, audiences, s.TokenLifetime.Microseconds(), flag(s.Disabled), micros(s.UpdatedAt))
+	if err != nil || changed == 1 {
+		return err
+	}
+	if _, err := one(ctx, &t.session, "change a service", selectServiceUID, scanText, s.UID); err != nil {
+		return err // NotFound: no such uid
+	}
+	return conflict("change a service: another revision or name")
+}
+
+// DeleteService implements store.ServiceWriter. The secrets go by the foreign key.
+func (t *tx) DeleteService(ctx context.Context, uid string) error {
+	changed, err := t.exec(ctx, "delete a service", deleteService, uid)
+	if err == nil && changed == 0 {
+		return notFound("delete a service")
+	}
+	return err
+}
+
+func serviceLists(s store.Service) (scopes, audiences string, err error) {
+	if scopes, err = words(s.Scopes); err != nil {
+		return "", "", err
+	}
+	audiences, err = words(s.Audiences)
+	return scopes, audiences, err
+}
+
+func scanText(r row) (string, error) {
+	var text string
+	err := r.Scan(&text)
+	return text, err
+}

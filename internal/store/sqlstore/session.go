@@ -1,0 +1,179 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/store"
+)
+
+// preparer is a *sql.DB (readers) or the *sql.Conn of the writer.
+type preparer interface {
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+}
+
+// statements keeps each statement prepared once. Key: the SQL text, all of which
+// are constants of this package, so it is bounded by them; lifetime: the pool's or
+// the writer connection's.
+type statements struct {
+	from preparer
+	mu   sync.RWMutex
+	byQ  map[string]*sql.Stmt
+}
+
+func newStatements(from preparer) *statements {
+	return &statements{from: from, byQ: make(map[string]*sql.Stmt)}
+}
+
+func (s *statements) get(ctx context.Context, query string) (*sql.Stmt, error) {
+	s.mu.RLock()
+	stmt, ok := s.byQ[query]
+	s.mu.RUnlock()
+	if ok {
+		return stmt, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if stmt, ok := s.byQ[query]; ok {
+		return stmt, nil
+	}
+	stmt, err := s.from.PrepareContext(ctx, query) //nolint:sqlclosecheck // closed by close
+	if err != nil {
+		return nil, err
+	}
+	s.byQ[query] = stmt
+	return stmt, nil
+}
+
+func (s *statements) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, stmt := range s.byQ {
+		_ = stmt.Close()
+	}
+	clear(s.byQ)
+}
+
+// session runs statements: of the readers' pool, or of one write transaction.
+type session struct {
+	dialect dialect
+	stmts   *statements
+	reads   *atomic.Int64
+	// writing: a statement is not interrupted once it runs. They are short, and one
+	// that took effect must not be reported as failed.
+	writing bool
+}
+
+// prepared returns the statement and the context to run it with.
+func (s *session) prepared(ctx context.Context, query string) (context.Context, *sql.Stmt, error) {
+	if s.writing {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		ctx = context.WithoutCancel(ctx)
+	}
+	stmt, err := s.stmts.get(ctx, query)
+	return ctx, stmt, err
+}
+
+// row is a *sql.Row or *sql.Rows.
+type row interface{ Scan(dest ...any) error }
+
+// one runs a SELECT for a single row.
+func one[T any](ctx context.Context, s *session, what, query string, scan func(row) (T, error), args ...any) (T, error) {
+	var none T
+	s.reads.Add(1)
+	ctx, stmt, err := s.prepared(ctx, query)
+	if err != nil {
+		return none, s.dialect.fail(what, err)
+	}
+	value, err := scan(stmt.QueryRowContext(ctx, args...))
+	if err != nil {
+		return none, s.dialect.fail(what, err)
+	}
+	return value, nil
+}
+
+// list runs a SELECT for any number of rows.
+func list[T any](ctx context.Context, s *session, what, query string, scan func(row) (T, error), args ...any) ([]T, error) {
+	s.reads.Add(1)
+	ctx, stmt, err := s.prepared(ctx, query)
+	if err != nil {
+		return nil, s.dialect.fail(what, err)
+	}
+	rows, err := stmt.QueryContext(ctx, args...)
+	if err != nil {
+		return nil, s.dialect.fail(what, err)
+	}
+	values, err := collect(rows, scan)
+	if err != nil {
+		return nil, s.dialect.fail(what, err)
+	}
+	return values, nil
+}
+
+func collect[T any](rows *sql.Rows, scan func(row) (T, error)) (values []T, err error) {
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		value, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, value)
+	}
+	return values, rows.Err()
+}
+
+// exec runs a statement that writes and returns how many rows it changed.
+func (s *session) exec(ctx context.Context, what, query string, args ...any) (int64, error) {
+	ctx, stmt, err := s.prepared(ctx, query)
+	if err != nil {
+		return 0, s.dialect.fail(what, err)
+	}
+	result, err := stmt.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, s.dialect.fail(what, err)
+	}
+	changed, err := result.RowsAffected()
+	if err != nil {
+		return 0, s.dialect.fail(what, err)
+	}
+	return changed, nil
+}
+
+// returning runs a statement that writes one row and returns a column of it.
+func returning[T any](ctx context.Context, s *session, what, query string, args ...any) (T, error) {
+	var value T
+	ctx, stmt, err := s.prepared(ctx, query)
+	if err != nil {
+		return value, s.dialect.fail(what, err)
+	}
+	if err := stmt.QueryRowContext(ctx, args...).Scan(&value); err != nil {
+		return value, s.dialect.fail(what, err)
+	}
+	return value, nil
+}
+
+// limit applies the default and the bound of every list.
+func limit(n int) (int, error) {
+	switch {
+	case n == 0:
+		return store.DefaultLimit, nil
+	case n < 0 || n > store.MaxLimit:
+		return 0, invalid("the limit is not from 1 to 1000")
+	default:
+		return n, nil
+	}
+}
+
+var errEnded = countersign.NewError(countersign.Internal, countersign.ReasonInternal,
+	"a transaction was used after its Update returned")
+
+// ended prepares nothing: it is what is left of a transaction.
+type ended struct{}
+
+func (ended) PrepareContext(context.Context, string) (*sql.Stmt, error) { return nil, errEnded }
