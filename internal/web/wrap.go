@@ -1,0 +1,166 @@
+package web
+
+import (
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/countersign/countersign"
+)
+
+const (
+	requestIDHeader      = "X-Request-Id"
+	defaultMaxConcurrent = 4096
+	// overloadLogEvery bounds how often a full server says so in the log.
+	overloadLogEvery = 10 * time.Second
+)
+
+// Config of [Wrap].
+type Config struct {
+	// Logger gets one line per request: at Warn for a 5xx answer, at Debug for all
+	// others. nil = discard.
+	Logger *slog.Logger
+	// Now is the clock of the request ids; nil = time.Now. Durations are always real.
+	Now func() time.Time
+	// TrustedProxies are those whose X-Forwarded-For counts (RULES G8).
+	TrustedProxies []netip.Prefix
+	// Hosts are the Host values that are served, lower case, without port and without
+	// the brackets of an IPv6 address, beside loopback names and addresses (RULES G7);
+	// nil = every host, empty = loopback only.
+	Hosts []string
+	// MaxConcurrent bounds the requests under way: more get 503 at once. 0 = 4096.
+	MaxConcurrent int
+	// Observe is called after each request, for metrics; nil = not. route is the mux
+	// pattern, "" where none matched; status 0 means that the connection was cut
+	// before an answer.
+	Observe func(route string, status int, d time.Duration)
+}
+
+// Wrap puts what every listener needs around a mux: request id, client address, host
+// check, concurrency limit, access log. next must be the mux itself, or pass on the
+// very *http.Request that it gets: the access log reads its Pattern.
+//
+// The id is always ours and is answered as X-Request-Id; one that the client sends is
+// ignored. A panic that reaches Wrap is logged and answered with 500.
+func Wrap(cfg Config, next http.Handler) http.Handler {
+	w := &wrapper{
+		next: next, logger: cfg.Logger, now: cfg.Now, trusted: cfg.TrustedProxies,
+		hosts: newHostCheck(cfg.Hosts), limit: int64(cfg.MaxConcurrent), observe: cfg.Observe,
+	}
+	if w.logger == nil {
+		w.logger = slog.New(slog.DiscardHandler)
+	}
+	if w.now == nil {
+		w.now = time.Now
+	}
+	if w.limit <= 0 {
+		w.limit = defaultMaxConcurrent
+	}
+	return w
+}
+
+type wrapper struct {
+	next    http.Handler
+	logger  *slog.Logger
+	now     func() time.Time
+	trusted []netip.Prefix
+	hosts   hostCheck
+	limit   int64
+	observe func(route string, status int, d time.Duration)
+
+	underWay     atomic.Int64
+	overloadedAt atomic.Int64 // Unix nanoseconds of the last line about it
+}
+
+func (p *wrapper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	c := &call{
+		Context: r.Context(), id: countersign.NewRequestID(p.now()), addr: clientAddr(r, p.trusted),
+		writer: responseWriter{ResponseWriter: w},
+	}
+	c.idHeader[0] = c.id
+	w.Header()[requestIDHeader] = c.idHeader[:]
+	r = r.WithContext(c)
+
+	defer p.finish(c, r, start)
+	if p.underWay.Add(1) > p.limit {
+		p.overloaded(r, start)
+		c.refuse(http.StatusServiceUnavailable, "temporarily_unavailable")
+		return
+	}
+	if !p.hosts.allows(r.Host) {
+		c.refuse(http.StatusMisdirectedRequest, string(countersign.ReasonHostNotServed))
+		return
+	}
+	p.next.ServeHTTP(&c.writer, r)
+}
+
+// finish runs deferred, so that a panic is accounted for like every other end.
+func (p *wrapper) finish(c *call, r *http.Request, start time.Time) {
+	v := recover()
+	abort := v != nil && isAbort(v)
+	if v != nil && !abort {
+		logFailure(r, p.logger, newPanicError(v))
+		if abort = c.writer.written(); !abort {
+			c.refuse(http.StatusInternalServerError, "server_error")
+		}
+	}
+	p.underWay.Add(-1)
+	status := c.writer.status
+	if status == 0 && !abort {
+		status = http.StatusOK // net/http writes it when the handler wrote nothing
+	}
+	took := time.Since(start)
+	if p.observe != nil {
+		p.observe(r.Pattern, status, took)
+	}
+	level := slog.LevelDebug
+	if status >= 500 && status != http.StatusServiceUnavailable {
+		level = slog.LevelWarn
+	}
+	if p.logger.Enabled(c, level) {
+		p.logger.LogAttrs(c, level, "request",
+			slog.String("method", knownMethod(r.Method)), slog.String("route", r.Pattern),
+			slog.Int("status", status), slog.Duration("duration", took), slog.Int64("bytes", c.writer.bytes),
+			slog.String("request_id", c.id), slog.String("client", c.addr.String()), slog.Bool("aborted", abort))
+	}
+	if abort {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// overloaded tells the log that the server is full, but not once per refused request.
+func (p *wrapper) overloaded(r *http.Request, now time.Time) {
+	last := p.overloadedAt.Load()
+	if now.UnixNano()-last < int64(overloadLogEvery) || !p.overloadedAt.CompareAndSwap(last, now.UnixNano()) {
+		return
+	}
+	p.logger.LogAttrs(r.Context(), slog.LevelWarn, "requests are refused: too many under way", slog.Int64("limit", p.limit))
+}
+
+// refuse answers for Wrap itself, before any front door was chosen.
+func (c *call) refuse(status int, word string) {
+	header := c.writer.Header()
+	if status == http.StatusServiceUnavailable {
+		SetRetryAfter(header, time.Second)
+	}
+	// An error here means that the client is gone.
+	_ = WriteJSON(&c.writer, status, refusal{Error: word, RequestID: c.id})
+}
+
+type refusal struct {
+	Error     string `json:"error"`
+	RequestID string `json:"request_id"`
+}
+
+// knownMethod bounds what a log line takes from the request line.
+func knownMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return method
+	}
+	return "other"
+}
