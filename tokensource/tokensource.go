@@ -2,7 +2,7 @@ package tokensource
 
 import (
 	"context"
-	"net/http"
+	"strings"
 	"time"
 
 	"github.com/countersign/countersign"
@@ -10,7 +10,8 @@ import (
 
 // Token is a token to send.
 type Token struct {
-	Value     countersign.Secret
+	Value countersign.Secret
+	// ExpiresAt is when it is certainly of no more use; zero = not known.
 	ExpiresAt time.Time
 }
 
@@ -27,21 +28,35 @@ type Invalidator interface {
 	Invalidate(audience string, token Token)
 }
 
-// ClientCredentials gets tokens by the client credentials grant and caches them by
-// itself, per audience. Use a pointer; fill the fields in before the first use and
-// don't change them after it.
-type ClientCredentials struct {
-	// TokenURL is the token endpoint. https, or http on loopback. Required.
-	TokenURL     string
-	ClientID     string
-	ClientSecret countersign.Secret
-	// ClientSecretFile is read at every refresh instead of ClientSecret, so that a
-	// rotated secret is picked up.
-	ClientSecretFile string
-	// Scopes that are asked for; order does not matter.
-	Scopes []string
-	// HTTPClient; nil = the guarded client of package egress.
-	HTTPClient *http.Client
-	// Now is the clock; nil = time.Now.
-	Now func() time.Time
+// SourceFunc makes a [Source] of a function, which must be safe for concurrent use.
+type SourceFunc func(ctx context.Context, audience string) (Token, error)
+
+// Token implements [Source].
+//
+// Errors: those of the function.
+func (f SourceFunc) Token(ctx context.Context, audience string) (Token, error) {
+	return f(ctx, audience)
+}
+
+// maxTokenBytes bounds a token that is taken in: more than any server's header limit
+// leaves room for.
+const maxTokenBytes = 16 << 10
+
+// isBearerToken reports whether text can stand behind "Bearer " in a header.
+//
+// Source: RFC 6750 §2.1 (b64token).
+func isBearerToken(text string) bool {
+	body := strings.TrimRight(text, "=")
+	if body == "" || len(text) > maxTokenBytes {
+		return false
+	}
+	for _, c := range []byte(body) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case strings.IndexByte("-._~+/", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
 }

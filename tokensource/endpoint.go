@@ -1,0 +1,170 @@
+package tokensource
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/egress"
+)
+
+const (
+	// maxAnswerBytes bounds the token endpoint's answer.
+	maxAnswerBytes = 64 << 10
+	// maxSecretBytes bounds a secret file.
+	maxSecretBytes = 4 << 10
+)
+
+// endpoint is a checked ClientCredentials: how to ask for a token.
+type endpoint struct {
+	url        string
+	clientID   string
+	secret     countersign.Secret
+	secretFile string
+	scope      string
+	client     *http.Client
+	ownsClient bool
+	now        func() time.Time
+}
+
+func newEndpoint(c *ClientCredentials) (endpoint, error) {
+	p := endpoint{
+		url: c.TokenURL, clientID: c.ClientID, secret: c.ClientSecret, secretFile: c.ClientSecretFile,
+		now: c.Now,
+	}
+	if p.now == nil {
+		p.now = time.Now
+	}
+	if err := checkTokenURL(c.TokenURL); err != nil {
+		return p, err
+	}
+	switch {
+	case c.ClientID == "":
+		return p, invalid("ClientID is required")
+	case c.ClientSecret.IsZero() == (c.ClientSecretFile == ""):
+		return p, invalid("one of ClientSecret and ClientSecretFile is required")
+	}
+	scopes := slices.Clone(c.Scopes)
+	slices.Sort(scopes)
+	scopes = slices.Compact(scopes)
+	for _, scope := range scopes {
+		if scope == "" || strings.ContainsAny(scope, " \t\r\n") {
+			return p, invalid("Scopes must be single words")
+		}
+	}
+	p.scope = strings.Join(scopes, " ")
+	p.client, p.ownsClient = clientFor(c.HTTPClient)
+	return p, nil
+}
+
+// clientFor returns a client that follows no redirect: a 307 would carry the secret to
+// wherever it points.
+func clientFor(configured *http.Client) (client *http.Client, owned bool) {
+	if configured == nil {
+		return egress.New(egress.Config{AllowPrivateAddresses: true, Timeout: fetchTimeout, MaxBodyBytes: maxAnswerBytes}), true
+	}
+	return &http.Client{
+		Transport: configured.Transport,
+		Timeout:   configured.Timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		},
+	}, false
+}
+
+func checkTokenURL(text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.Opaque != "":
+		return invalid("TokenURL must be an absolute URL")
+	case u.User != nil || u.Fragment != "":
+		return invalid("TokenURL must not hold a user, a password or a fragment")
+	case u.Scheme == "https", u.Scheme == "http" && egress.IsLoopbackHost(u.Hostname()):
+		return nil
+	default:
+		return invalid("TokenURL must be https, or http on loopback")
+	}
+}
+
+func invalid(msg string) error {
+	return countersign.NewError(countersign.Invalid, countersign.ReasonParameterInvalid, "tokensource: "+msg)
+}
+
+// grant asks for one token.
+//
+// Source: RFC 6749 §4.4.2, §2.3.1.
+func (p *endpoint) grant(ctx context.Context, audience string) (grant, error) {
+	secret, err := p.clientSecret()
+	if err != nil {
+		return grant{}, err
+	}
+	form := url.Values{"grant_type": {"client_credentials"}}
+	if audience != "" {
+		form.Set("audience", audience)
+	}
+	if p.scope != "" {
+		form.Set("scope", p.scope)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, strings.NewReader(form.Encode()))
+	if err != nil {
+		return grant{}, countersign.WrapError(countersign.Internal, "", "build the token request", err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+	req.SetBasicAuth(url.QueryEscape(p.clientID), url.QueryEscape(secret.Reveal()))
+
+	resp, err := p.client.Do(req)
+	if err != nil {
+		return grant{}, countersign.WrapError(countersign.Upstream, "", "the token endpoint can't be reached", withoutURL(err))
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
+	if err != nil {
+		return grant{}, countersign.WrapError(countersign.Upstream, "", "the token endpoint's answer can't be read", withoutURL(err))
+	}
+	if len(body) > maxAnswerBytes {
+		return grant{}, countersign.NewError(countersign.Upstream, countersign.ReasonBodyTooLarge, "the token endpoint's answer is too large")
+	}
+	if resp.StatusCode != http.StatusOK {
+		return grant{}, parseRefusal(resp, body, p.now())
+	}
+	return parseGrant(body)
+}
+
+func (p *endpoint) clientSecret() (countersign.Secret, error) {
+	if p.secretFile == "" {
+		return p.secret, nil
+	}
+	text, err := readFile(p.secretFile, maxSecretBytes)
+	if err != nil {
+		return countersign.Secret{}, countersign.WrapError(countersign.Unavailable, "", "the client secret can't be read", err)
+	}
+	if text == "" {
+		return countersign.Secret{}, countersign.NewError(countersign.Unavailable, "", "the client secret file is empty")
+	}
+	return countersign.NewSecret(text), nil
+}
+
+// readFile returns a small text file without the white space around it.
+func readFile(path string, limit int64) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err != nil {
+		return "", err
+	}
+	if int64(len(data)) > limit {
+		return "", fmt.Errorf("%s is larger than %d bytes", path, limit)
+	}
+	return strings.TrimSpace(string(data)), nil
+}
