@@ -125,35 +125,33 @@ func unescape(text string) (string, error) {
 
 // checkMediaType accepts exactly one Content-Type, of the wanted type, in UTF-8.
 func checkMediaType(r *http.Request, want string) error {
-	refused := countersign.NewError(countersign.Invalid, countersign.ReasonMediaType, "Content-Type must be "+want)
-	if r.Header.Get("Content-Encoding") != "" {
+	if len(r.Header["Content-Encoding"]) > 0 {
 		return countersign.NewError(countersign.Invalid, countersign.ReasonMediaType, "Content-Encoding is not supported")
 	}
 	values := r.Header["Content-Type"]
-	if len(values) != 1 {
-		return refused
-	}
-	if values[0] == want {
+	if len(values) == 1 && (values[0] == want || isMediaType(values[0], want)) {
 		return nil
 	}
-	got, params, err := mime.ParseMediaType(values[0])
+	return countersign.NewError(countersign.Invalid, countersign.ReasonMediaType, "Content-Type must be "+want)
+}
+
+func isMediaType(value, want string) bool {
+	got, params, err := mime.ParseMediaType(value)
 	if err != nil || got != want {
-		return refused
+		return false
 	}
 	for name, value := range params {
 		if name != "charset" || !strings.EqualFold(value, "utf-8") {
-			return refused
+			return false
 		}
 	}
-	return nil
+	return true
 }
 
 // readBody reads the whole body. One that says that it is too large is not read at all.
 func readBody(r *http.Request, maxBytes int64) ([]byte, error) {
-	tooLarge := countersign.NewError(countersign.TooLarge, countersign.ReasonBodyTooLarge,
-		fmt.Sprintf("the body is larger than %d bytes", maxBytes))
 	if r.ContentLength > maxBytes {
-		return nil, tooLarge
+		return nil, tooLarge(maxBytes)
 	}
 	if r.ContentLength >= 0 {
 		body := make([]byte, r.ContentLength)
@@ -167,9 +165,14 @@ func readBody(r *http.Request, maxBytes int64) ([]byte, error) {
 		return nil, badBody("the body ended early", err)
 	}
 	if int64(len(body)) > maxBytes {
-		return nil, tooLarge
+		return nil, tooLarge(maxBytes)
 	}
 	return body, nil
+}
+
+func tooLarge(maxBytes int64) error {
+	return countersign.NewError(countersign.TooLarge, countersign.ReasonBodyTooLarge,
+		fmt.Sprintf("the body is larger than %d bytes", maxBytes))
 }
 
 func badBody(msg string, cause error) error {

@@ -77,16 +77,16 @@ func jsonError(err error) error {
 func checkJSON(body []byte) error {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
-	notJSON := badBody("the body is not a JSON object", nil)
+	notJSON := func() error { return badBody("the body is not a JSON object", nil) }
 	var open []level
 	for {
 		token, err := decoder.Token()
 		if err != nil {
-			return notJSON
+			return notJSON()
 		}
 		delim, isDelim := token.(json.Delim)
 		if len(open) == 0 && delim != '{' {
-			return notJSON
+			return notJSON()
 		}
 		if isDelim && (delim == '}' || delim == ']') {
 			if open = open[:len(open)-1]; len(open) == 0 {

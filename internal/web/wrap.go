@@ -124,7 +124,7 @@ func (p *wrapper) finish(c *call, r *http.Request, start time.Time) {
 		p.logger.LogAttrs(c, level, "request",
 			slog.String("method", knownMethod(r.Method)), slog.String("route", r.Pattern),
 			slog.Int("status", status), slog.Duration("duration", took), slog.Int64("bytes", c.writer.bytes),
-			slog.String("request_id", c.id), slog.String("client", c.addr.String()), slog.Bool("aborted", abort))
+			slog.String("request_id", c.id), slog.String("client", clientText(c.addr)), slog.Bool("aborted", abort))
 	}
 	if abort {
 		panic(http.ErrAbortHandler)
@@ -153,6 +153,14 @@ func (c *call) refuse(status int, word string) {
 type refusal struct {
 	Error     string `json:"error"`
 	RequestID string `json:"request_id"`
+}
+
+// clientText is a client address in the log.
+func clientText(addr netip.Addr) string {
+	if !addr.IsValid() {
+		return "local" // a Unix socket
+	}
+	return addr.String()
 }
 
 // knownMethod bounds what a log line takes from the request line.
