@@ -1,0 +1,86 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/store"
+)
+
+// Open returns a new and empty store; it closes it by t.Cleanup.
+type Open func(t *testing.T) store.Store
+
+// Run holds the stores that open makes against the contract. Each case gets its
+// own store; cases run in parallel.
+func Run(t *testing.T, open Open) {
+	t.Helper()
+	groups := []struct {
+		name  string
+		cases map[string]func(*testing.T, store.Store)
+	}{
+		{"Services", serviceCases()},
+		{"ClientSecrets", secretCases()},
+		{"SigningKeys", keyCases()},
+		{"Revocations", revocationCases()},
+		{"Audit", auditCases()},
+		{"Meta", metaCases()},
+		{"Update", updateCases()},
+		{"Context", contextCases()},
+		{"Close", closeCases()},
+	}
+	for _, group := range groups {
+		t.Run(group.name, func(t *testing.T) {
+			t.Parallel()
+			for name, run := range group.cases {
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					run(t, open(t))
+				})
+			}
+		})
+	}
+}
+
+// at returns a time of the year 2026 with microseconds that are not milliseconds.
+func at(minutes int) time.Time {
+	return time.Date(2026, 3, 1, 12, 0, 0, 123_457_000, time.UTC).Add(time.Duration(minutes) * time.Minute)
+}
+
+// update runs fn and fails the test on an error.
+func update(t *testing.T, s store.Store, fn func(ctx context.Context, tx store.Tx) error) {
+	t.Helper()
+	if err := s.Update(t.Context(), fn); err != nil {
+		t.Fatalf("Update: %v", err)
+	}
+}
+
+// want fails the test unless err has the code; "" is for no error.
+func want(t *testing.T, err error, code countersign.Code) {
+	t.Helper()
+	if code == "" && err != nil || code != "" && !errors.Is(err, code) {
+		t.Fatalf("error %v has code %q, want %q", err, countersign.CodeOf(err), code)
+	}
+}
+
+func same(t *testing.T, got, want any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("(-want +got)\n%s", diff)
+	}
+}
+
+func must[T any](t *testing.T) func(T, error) T {
+	t.Helper()
+	return func(value T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+}
