@@ -11,13 +11,38 @@ import (
 	"github.com/countersign/countersign/internal/store"
 )
 
+// Limits of what is kept.
+const (
+	// MaxTokenLifetime is the longest that a token of ours may live, and so how long a
+	// revocation of a service must be kept.
+	MaxTokenLifetime = time.Hour
+	// MinTokenLifetime is the shortest.
+	MinTokenLifetime = time.Minute
+	// MaxGrace is how long a rotated secret may stay at most.
+	MaxGrace = 30 * 24 * time.Hour
+	// MaxGranted bounds the scopes of a service, and its audiences.
+	MaxGranted = 64
+
+	// RevocationSlack is added to the end of what a revocation hits: 60 s of skew that
+	// verifiers grant, and the 2 s that "before" covers (RULES C3, E3).
+	RevocationSlack = 62 * time.Second
+
+	// keepExpired is how long an ended secret can still be seen.
+	keepExpired = 30 * 24 * time.Hour
+	// recordTimeout bounds how long a refusal waits for room in the audit log's queue.
+	recordTimeout = 5 * time.Second
+)
+
+// AnyRevision as the revision of a change means "whatever it is now".
+const AnyRevision int64 = -1
+
 // Config of an [Admin]. All fields but Now are required.
 type Config struct {
 	Store    store.Store
 	Audit    *audit.Log
 	Registry *registry.Registry
 	Keys     *keys.Ring
-	// MaxTokenLifetime is how long a revocation must be kept: 1 hour.
+	// Now is the clock; nil = time.Now.
 	Now func() time.Time
 }
 
@@ -48,59 +73,80 @@ type Credentials struct {
 // ServiceDetail is a service and what is known of its secrets, without the hashes.
 type ServiceDetail struct {
 	store.Service
-	Secrets []store.ClientSecret // Hash is nil
+	// Secrets are oldest first, ended ones of the last 30 days included. Hash is nil.
+	Secrets []store.ClientSecret
 }
 
 // Admin changes the state. Safe for concurrent use.
-type Admin struct{}
+type Admin struct {
+	store    store.Store
+	audit    *audit.Log
+	registry *registry.Registry
+	keys     *keys.Ring
+	now      func() time.Time
+}
 
 // New returns an Admin.
-func New(cfg Config) (*Admin, error) { panic("contract") }
-
-// CreateService registers a service and makes its first secret.
-func (a *Admin) CreateService(ctx context.Context, actor Actor, spec ServiceSpec) (ServiceDetail, Credentials, error) {
-	panic("contract")
+//
+// Errors: countersign.Invalid when a part is missing.
+func New(cfg Config) (*Admin, error) {
+	if cfg.Store == nil || cfg.Audit == nil || cfg.Registry == nil || cfg.Keys == nil {
+		return nil, countersign.NewError(countersign.Invalid, "", "admin needs a store, an audit log, a registry and keys")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Admin{store: cfg.Store, audit: cfg.Audit, registry: cfg.Registry, keys: cfg.Keys, now: cfg.Now}, nil
 }
 
-// Service and Services read.
-func (a *Admin) Service(ctx context.Context, name string) (ServiceDetail, error) { panic("contract") }
+// clock returns the time at the store's resolution, so that what is answered is what
+// is stored.
+func (a *Admin) clock() time.Time { return a.now().UTC().Truncate(time.Microsecond) }
 
-// Services lists by name.
+// Service returns one service.
+//
+// Errors: countersign.NotFound, countersign.Unavailable.
+func (a *Admin) Service(ctx context.Context, name string) (ServiceDetail, error) {
+	if !wellFormedName(name) {
+		return ServiceDetail{}, unknownService(nil)
+	}
+	s, err := a.store.Service(ctx, name)
+	if err != nil {
+		return ServiceDetail{}, describe(err)
+	}
+	return detail(ctx, a.store, s)
+}
+
+// Services lists services in order of name.
+//
+// Errors: countersign.Invalid (the cursor is no name), countersign.Unavailable.
 func (a *Admin) Services(ctx context.Context, page store.Page) ([]ServiceDetail, error) {
-	panic("contract")
+	if page.After != "" && !wellFormedName(page.After) {
+		return nil, invalid(countersign.ReasonParameterInvalid, "after is not a cursor of this list")
+	}
+	services, err := a.store.Services(ctx, page)
+	if err != nil {
+		return nil, describe(err)
+	}
+	details := make([]ServiceDetail, 0, len(services))
+	for _, s := range services {
+		d, err := detail(ctx, a.store, s)
+		if err != nil {
+			return nil, err
+		}
+		details = append(details, d)
+	}
+	return details, nil
 }
 
-// AnyRevision as the revision of a change means "whatever it is now".
-const AnyRevision int64 = -1
-
-// Rotation says what becomes of the secret before the new one. The older of two
-// live secrets ends at once when a third is made (RULES B3).
-type Rotation struct {
-	// Grace is how long the newest old secret stays; 0 = it ends now; at most 30 days.
-	Grace time.Duration
-}
-
-// RotateSecret makes a new secret.
-func (a *Admin) RotateSecret(ctx context.Context, actor Actor, name string, revision int64, r Rotation) (ServiceDetail, Credentials, error) {
-	panic("contract")
-}
-
-// SetServiceDisabled disables (all its live tokens end) or enables.
-func (a *Admin) SetServiceDisabled(ctx context.Context, actor Actor, name string, revision int64, disabled bool) (ServiceDetail, error) {
-	panic("contract")
-}
-
-// DeleteService removes the service; its live tokens end.
-func (a *Admin) DeleteService(ctx context.Context, actor Actor, name string, revision int64) error {
-	panic("contract")
-}
-
-// RevokeToken ends one token of ours.
-func (a *Admin) RevokeToken(ctx context.Context, actor Actor, jti string, expiresAt time.Time) error {
-	panic("contract")
-}
-
-// RevokeService ends all tokens of a service that were issued until now.
-func (a *Admin) RevokeService(ctx context.Context, actor Actor, name string) error {
-	panic("contract")
+// detail reads the secrets of s and leaves their hashes behind.
+func detail(ctx context.Context, from store.Services, s store.Service) (ServiceDetail, error) {
+	secrets, err := from.ClientSecrets(ctx, s.UID)
+	if err != nil {
+		return ServiceDetail{}, describe(err)
+	}
+	for i := range secrets {
+		secrets[i].Hash = nil
+	}
+	return ServiceDetail{Service: s, Secrets: secrets}, nil
 }

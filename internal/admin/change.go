@@ -1,0 +1,110 @@
+package admin
+
+import (
+	"context"
+	"errors"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/audit"
+	"github.com/countersign/countersign/internal/store"
+)
+
+// change is one administrative change on its way.
+type change struct {
+	actor  Actor
+	action string // of the audit event
+	// name of the service that it is about; "" = none.
+	name string
+	// tokenID is the jti of a token that it is about.
+	tokenID string
+	// detail is filled in by the transaction: what was done, as safe words.
+	detail string
+	// revocation is filled in by the transaction: what it revoked; nil = nothing.
+	revocation *store.Revocation
+}
+
+// run makes a change: fn and the event that tells of it in one transaction, then
+// the registry's view. A change that fails is recorded as refused.
+func (a *Admin) run(ctx context.Context, c *change, fn func(ctx context.Context, tx store.Tx) error) error {
+	done := false
+	err := a.audit.Transact(ctx, func(ctx context.Context, tx store.Tx) ([]audit.Event, error) {
+		if err := fn(ctx, tx); err != nil {
+			return nil, err
+		}
+		done = true
+		return []audit.Event{a.event(c, audit.Changed, countersign.ReasonOK)}, nil
+	})
+	// When fn was done and the commit failed nobody knows which state is on the disk.
+	// The view is dropped either way, and a revocation is taken as made: that is the
+	// safe side.
+	if done && c.revocation != nil {
+		a.registry.Revoke(*c.revocation)
+	}
+	if c.name != "" {
+		a.registry.Forget(c.name)
+	}
+	if err != nil {
+		return a.refused(ctx, c, err)
+	}
+	return nil
+}
+
+// refused records that c did not happen and returns why, in words for the caller.
+func (a *Admin) refused(ctx context.Context, c *change, err error) error {
+	err = describe(err)
+	c.detail = ""
+	// The event must not get lost because the caller hung up.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	a.audit.Record(ctx, a.event(c, audit.Refused, countersign.ReasonOf(err)))
+	return err
+}
+
+func (a *Admin) event(c *change, decision audit.Decision, reason countersign.Reason) audit.Event {
+	now := a.clock()
+	id := c.actor.RequestID
+	if id == "" {
+		id = countersign.NewRequestID(now)
+	}
+	target := c.name
+	if !wellFormedName(target) {
+		target = "" // whatever was typed there stays out of the log
+	}
+	return audit.Event{
+		ID: id, Time: now, Action: c.action, Decision: decision, Reason: string(reason),
+		Actor: c.actor.ID, Proof: c.actor.Proof, ClientAddr: c.actor.ClientAddr,
+		Target: target, TokenID: c.tokenID, Detail: c.detail,
+	}
+}
+
+// describe gives the store's errors words for the caller; those that have some pass.
+func describe(err error) error {
+	var known *countersign.Error
+	if errors.As(err, &known) && known.Reason != "" {
+		return err
+	}
+	switch {
+	case errors.Is(err, countersign.NotFound):
+		return unknownService(err)
+	case errors.Is(err, countersign.Conflict):
+		return changedMeanwhile(err)
+	case errors.Is(err, countersign.Unavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return countersign.WrapError(countersign.Unavailable, countersign.ReasonStoreUnavailable,
+			"the change could not be stored now; look whether it happened before you try again", err)
+	default:
+		return err
+	}
+}
+
+func invalid(reason countersign.Reason, msg string) error {
+	return countersign.NewError(countersign.Invalid, reason, msg)
+}
+
+func unknownService(cause error) error {
+	return countersign.WrapError(countersign.NotFound, countersign.ReasonObjectUnknown, "there is no such service", cause)
+}
+
+func changedMeanwhile(cause error) error {
+	return countersign.WrapError(countersign.Conflict, countersign.ReasonRevisionMismatch,
+		"the service was changed meanwhile: read it again", cause)
+}

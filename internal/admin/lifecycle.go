@@ -1,0 +1,158 @@
+package admin
+
+import (
+	"context"
+	"time"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/store"
+)
+
+// SetServiceDisabled disables (all its live tokens end, and stay dead when it is
+// enabled again) or enables. Disabled is an operator's lock: nothing else clears it
+// (RULES A9).
+//
+// Errors: countersign.NotFound, Conflict (another revision), Denied, Unavailable.
+func (a *Admin) SetServiceDisabled(ctx context.Context, actor Actor, name string, revision int64, disabled bool) (ServiceDetail, error) {
+	c := &change{actor: actor, action: "service.enable", name: name}
+	if disabled {
+		c.action = "service.disable"
+	}
+	var made ServiceDetail
+	err := a.update(ctx, c, revision, func(ctx context.Context, tx store.Tx, s *store.Service) error {
+		s.Disabled = disabled
+		c.detail = "uid=" + s.UID
+		if !disabled {
+			return nil
+		}
+		return a.revokeService(ctx, tx, c, *s)
+	}, &made)
+	return made, err
+}
+
+// DeleteService removes the service and its secrets; its live tokens end. Its uid
+// never comes back, so a service of the same name revives nothing (RULES A5).
+//
+// Errors: countersign.NotFound, Conflict (another revision), Denied, Unavailable.
+func (a *Admin) DeleteService(ctx context.Context, actor Actor, name string, revision int64) error {
+	c := &change{actor: actor, action: "service.delete", name: name}
+	if err := mayChange(actor); err != nil {
+		return a.refused(ctx, c, err)
+	}
+	return a.run(ctx, c, func(ctx context.Context, tx store.Tx) error {
+		s, err := current(ctx, tx, name, revision)
+		if err != nil {
+			return err
+		}
+		c.detail = "uid=" + s.UID
+		if err := a.revokeService(ctx, tx, c, s); err != nil {
+			return err
+		}
+		return tx.DeleteService(ctx, s.UID)
+	})
+}
+
+// RevokeService ends all tokens of a service that were issued until now.
+//
+// Errors: countersign.NotFound, Denied, Unavailable.
+func (a *Admin) RevokeService(ctx context.Context, actor Actor, name string) error {
+	c := &change{actor: actor, action: "revoke", name: name}
+	if err := mayChange(actor); err != nil {
+		return a.refused(ctx, c, err)
+	}
+	return a.run(ctx, c, func(ctx context.Context, tx store.Tx) error {
+		s, err := current(ctx, tx, name, AnyRevision)
+		if err != nil {
+			return err
+		}
+		c.detail = "uid=" + s.UID
+		return a.revokeService(ctx, tx, c, s)
+	})
+}
+
+// RevokeToken ends one token of ours. expiresAt is when the token ends; it bounds
+// how long the revocation is kept. A token that has ended by itself needs none, and
+// nothing is written. Who may revoke a token is for the caller to decide (RULES B5):
+// its own client may, without being an administrator.
+//
+// Errors: countersign.Invalid, Unavailable.
+func (a *Admin) RevokeToken(ctx context.Context, actor Actor, jti string, expiresAt time.Time) error {
+	c := &change{actor: actor, action: "revoke"}
+	now := a.clock()
+	if !wellFormedTokenID(jti) {
+		return a.refused(ctx, c, invalid(countersign.ReasonParameterInvalid, "this is not the id of a token"))
+	}
+	c.tokenID = jti
+	alive := expiresAt.Add(RevocationSlack)
+	if !now.Before(alive) {
+		return nil
+	}
+	if alive.After(now.Add(MaxTokenLifetime + 2*RevocationSlack)) {
+		return a.refused(ctx, c, invalid(countersign.ReasonParameterInvalid, "no token of ours lives that long"))
+	}
+	return a.run(ctx, c, func(ctx context.Context, tx store.Tx) error {
+		return a.putRevocation(ctx, tx, c, store.Revocation{JTI: jti, ExpiresAt: alive, CreatedAt: now})
+	})
+}
+
+// revokeService ends every token of s that was issued until now. It is kept until
+// the longest-lived of them has ended by itself.
+func (a *Admin) revokeService(ctx context.Context, tx store.Tx, c *change, s store.Service) error {
+	now := a.clock()
+	return a.putRevocation(ctx, tx, c, store.Revocation{
+		Service: s.Name, ServiceUID: s.UID, Before: now,
+		ExpiresAt: now.Add(MaxTokenLifetime + RevocationSlack), CreatedAt: now,
+	})
+}
+
+func (a *Admin) putRevocation(ctx context.Context, tx store.Tx, c *change, r store.Revocation) error {
+	seq, err := tx.PutRevocation(ctx, r)
+	if err != nil {
+		return err
+	}
+	r.Seq = seq
+	c.revocation = &r
+	return nil
+}
+
+// update changes one service at the revision that the administrator has seen: fn
+// changes s, which is then written under the next revision and read back into made.
+func (a *Admin) update(ctx context.Context, c *change, revision int64,
+	fn func(ctx context.Context, tx store.Tx, s *store.Service) error, made *ServiceDetail,
+) error {
+	if err := mayChange(c.actor); err != nil {
+		return a.refused(ctx, c, err)
+	}
+	return a.run(ctx, c, func(ctx context.Context, tx store.Tx) error {
+		s, err := current(ctx, tx, c.name, revision)
+		if err != nil {
+			return err
+		}
+		if err := fn(ctx, tx, &s); err != nil {
+			return err
+		}
+		s.Revision++
+		s.UpdatedAt = a.clock()
+		if err := tx.UpdateService(ctx, s); err != nil {
+			return err
+		}
+		*made, err = detail(ctx, tx, s)
+		return err
+	})
+}
+
+// current reads the service inside the transaction and holds it against the revision
+// that was asked for.
+func current(ctx context.Context, tx store.Services, name string, revision int64) (store.Service, error) {
+	if !wellFormedName(name) {
+		return store.Service{}, unknownService(nil)
+	}
+	s, err := tx.Service(ctx, name)
+	if err != nil {
+		return store.Service{}, err
+	}
+	if revision != AnyRevision && revision != s.Revision {
+		return store.Service{}, changedMeanwhile(nil)
+	}
+	return s, nil
+}

@@ -1,0 +1,127 @@
+package admin
+
+import (
+	"slices"
+	"time"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/policy"
+	"github.com/countersign/countersign/internal/store"
+)
+
+// newService checks what an administrator says of a service and makes the record of
+// it: a fresh uid, scopes and audiences sorted and distinct.
+func newService(spec ServiceSpec, now time.Time) (store.Service, error) {
+	if _, err := policy.ParseName(spec.Name); err != nil {
+		return store.Service{}, err
+	}
+	if policy.Reserved(spec.Name) {
+		return store.Service{}, invalid(countersign.ReasonNameReserved, "the name is reserved")
+	}
+	for _, label := range []string{spec.Tenant, spec.Owner} {
+		if label != "" && !wellFormedName(label) {
+			return store.Service{}, invalid(countersign.ReasonNameInvalid, "a tenant and an owner are written like a name")
+		}
+	}
+	scopes, err := checkScopes(spec.Scopes)
+	if err != nil {
+		return store.Service{}, err
+	}
+	audiences, err := checkAudiences(spec.Audiences)
+	if err != nil {
+		return store.Service{}, err
+	}
+	lifetime := spec.TokenLifetime
+	if lifetime != 0 && (lifetime < MinTokenLifetime || lifetime > MaxTokenLifetime || lifetime%time.Second != 0) {
+		return store.Service{}, invalid(countersign.ReasonParameterInvalid,
+			"the token lifetime is whole seconds from 1 minute to 1 hour")
+	}
+	return store.Service{
+		UID: randomID(16), Name: spec.Name, Tenant: spec.Tenant, Owner: spec.Owner,
+		Scopes: scopes, Audiences: audiences, TokenLifetime: lifetime,
+		Revision: 1, CreatedAt: now, UpdatedAt: now,
+	}, nil
+}
+
+func checkScopes(asked []string) ([]string, error) {
+	if len(asked) > MaxGranted {
+		return nil, countersign.NewError(countersign.BadScope, countersign.ReasonParameterInvalid, "a service has at most 64 scopes")
+	}
+	length := 0
+	for _, scope := range asked {
+		if !policy.ValidScope(scope) {
+			return nil, countersign.NewError(countersign.BadScope, countersign.ReasonParameterInvalid,
+				"a scope is printable ASCII without spaces, quotes and backslashes")
+		}
+		length += len(scope) + 1
+	}
+	// More could never be asked for in one token request.
+	if length > policy.MaxScopeBytes+1 {
+		return nil, countersign.NewError(countersign.BadScope, countersign.ReasonParameterInvalid, "the scopes are too long together")
+	}
+	return sortedDistinct(asked), nil
+}
+
+func checkAudiences(asked []string) ([]string, error) {
+	if len(asked) > MaxGranted {
+		return nil, countersign.NewError(countersign.BadTarget, countersign.ReasonParameterInvalid, "a service has at most 64 audiences")
+	}
+	for _, audience := range asked {
+		if _, err := policy.ParseAudience(audience); err != nil {
+			return nil, err
+		}
+	}
+	return sortedDistinct(asked), nil
+}
+
+// sortedDistinct never returns nil, so that an empty list reads as [] everywhere.
+func sortedDistinct(values []string) []string {
+	sorted := slices.Clone(values)
+	slices.Sort(sorted)
+	return append([]string{}, slices.Compact(sorted)...)
+}
+
+// mayGrant decides whether the actor may give a service what s lists (RULES A6, A7).
+// A super-admin may; nobody else holds any scope or audience in this release, so
+// nobody else may grant one, nor write to the platform.
+func mayGrant(actor Actor, s store.Service) error {
+	if actor.SuperAdmin {
+		return nil
+	}
+	switch {
+	case slices.ContainsFunc(s.Scopes, policy.SuperAdminScope):
+		return countersign.NewError(countersign.Denied, countersign.ReasonScopeNotGranted, "only a super-admin may grant this scope")
+	case slices.ContainsFunc(s.Audiences, policy.SuperAdminAudience):
+		return countersign.NewError(countersign.Denied, countersign.ReasonAudienceNotGranted, "only a super-admin may grant this audience")
+	default:
+		return mayChange(actor)
+	}
+}
+
+// mayChange decides whether the actor may change services at all: super-admins only,
+// until administrators of tenants come.
+func mayChange(actor Actor) error {
+	if actor.SuperAdmin {
+		return nil
+	}
+	return countersign.NewError(countersign.Denied, countersign.ReasonNotAdministrator, "only an administrator may do this")
+}
+
+func wellFormedName(name string) bool {
+	_, err := policy.ParseName(name)
+	return err == nil
+}
+
+// wellFormedTokenID reports whether id can be the jti of a token of ours.
+func wellFormedTokenID(id string) bool {
+	if id == "" || len(id) > 64 {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		if c != '-' && c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+			return false
+		}
+	}
+	return true
+}
