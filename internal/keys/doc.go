@@ -1,4 +1,15 @@
-// Package keys keeps the keys.
+// Package keys keeps the signing keys: it makes them, seals the private halves at
+// rest under the master key, publishes the public halves as a JWK set (RFC 7517), and
+// signs with whichever key the schedule in its row puts in charge (RULES B6). It also
+// makes client secrets and their keyed hashes (RULES B3).
 //
-// Layer 2.
+// A key serves one [Purpose] for ever (RULES B7); its id is its RFC 7638 thumbprint,
+// so that a row can't pass one key off as another. Nothing here prints a key: every
+// type that holds one writes REDACTED.
+//
+// It does not mint tokens (package token), does not verify them (package verify) and
+// does not serve the JWK set (package oauth). New keys come only from [Open]; rotation
+// by a schedule is not built yet.
+//
+// Layer 2. Start at [LoadMaster] and [Open].
 package keys

@@ -1,7 +1,10 @@
 package keys
 
 import (
-	"context"
+	"crypto/ed25519"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/countersign/countersign"
@@ -27,55 +30,67 @@ type Config struct {
 	// the old one stays published.
 	Algorithm string
 	// TokenLifetime is the longest lifetime of a token: a key leaves the JWKS no
-	// earlier than that after its last use.
+	// earlier than that after its last use. 0 = 1 hour.
 	TokenLifetime time.Duration
-	Now           func() time.Time
+	// Now is the clock; nil = time.Now.
+	Now func() time.Time
 }
 
-// Ring holds the keys in memory. Safe for concurrent use.
-type Ring struct{}
-
-// Open loads all keys, makes those that are missing, and checks that the master key
-// is the one that sealed them.
-//
-// Errors: countersign.Unavailable (store), countersign.Invalid (wrong master key).
-func Open(ctx context.Context, cfg Config) (*Ring, error) { panic("contract") }
-
-// Signer signs for one purpose with one key.
-type Signer struct {
-	KID, Algorithm string
+// Ring holds the keys in memory: as many as there are rows, which only [Open] and the
+// algorithm setting add to. Safe for concurrent use.
+type Ring struct {
+	unprintable
+	now func() time.Time
+	// tokens and audits never change after Open; the newest UseFrom comes first.
+	tokens, audits []*keyPair
+	heads          map[string]ed25519.PublicKey
+	created        []store.SigningKey
+	published      atomic.Pointer[published]
+	// hashers are *secretHasher: as many as calls of HashClientSecret ran at once, until
+	// the garbage collector takes them.
+	hashers sync.Pool
 }
-
-// Sign returns the JWS signature of input (ES256: r || s, 64 bytes).
-func (s *Signer) Sign(input []byte) ([]byte, error) { panic("contract") }
 
 // Signer returns the key in use for a purpose.
-func (r *Ring) Signer(p Purpose) (*Signer, error) { panic("contract") }
-
-// JWKS returns the published token keys as a JSON document and its ETag (with quotes).
-func (r *Ring) JWKS() (body []byte, etag string) { panic("contract") }
-
-// PublicKey returns the published token key of that id and its algorithm: a
-// *ecdsa.PublicKey, *rsa.PublicKey or ed25519.PublicKey.
-func (r *Ring) PublicKey(kid string) (key any, algorithm string, ok bool) { panic("contract") }
+//
+// Errors: countersign.Unavailable when no key's time is now.
+func (r *Ring) Signer(p Purpose) (*Signer, error) {
+	now := r.now()
+	for _, pair := range r.pairs(p) {
+		if pair.usable(now) {
+			return pair.signer, nil
+		}
+	}
+	return nil, countersign.NewError(countersign.Unavailable, "", "no "+string(p)+" key may sign now")
+}
 
 // SignHead and VerifyHead implement audit.HeadSigner with the audit keys, which are
 // kept for ever.
-func (r *Ring) SignHead(message []byte) (kid string, signature []byte, err error) { panic("contract") }
+func (r *Ring) SignHead(message []byte) (kid string, signature []byte, err error) {
+	signer, err := r.Signer(Audit)
+	if err != nil {
+		return "", nil, err
+	}
+	signature, err = signer.Sign(message)
+	return signer.KID, signature, err
+}
 
 // VerifyHead reports whether signature is kid's over message.
-func (r *Ring) VerifyHead(kid string, message, signature []byte) bool { panic("contract") }
+func (r *Ring) VerifyHead(kid string, message, signature []byte) bool {
+	public, ok := r.heads[kid]
+	return ok && ed25519.Verify(public, message, signature)
+}
 
-// Created returns the keys that Open made, for the audit log.
-func (r *Ring) Created() []store.SigningKey { panic("contract") }
+// Created returns the keys that Open made, for the audit log, without their sealed
+// private halves.
+func (r *Ring) Created() []store.SigningKey { return slices.Clone(r.created) }
 
-// NewClientSecret makes a client secret: csk_ + 256 random bits + CRC32, base62
-// (RULES B3), and its keyed hash.
-func (r *Ring) NewClientSecret() (secret countersign.Secret, hash []byte) { panic("contract") }
-
-// HashClientSecret returns the keyed hash (HMAC-SHA-256) of a presented secret. The
-// caller compares in constant time.
-func (r *Ring) HashClientSecret(secret string) [32]byte { panic("contract") }
-
-// WellFormedClientSecret reports whether secret has our form and checksum.
-func WellFormedClientSecret(secret string) bool { panic("contract") }
+func (r *Ring) pairs(p Purpose) []*keyPair {
+	switch p {
+	case Token:
+		return r.tokens
+	case Audit:
+		return r.audits
+	}
+	return nil
+}
