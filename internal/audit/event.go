@@ -14,11 +14,28 @@ const (
 	Changed Decision = "changed" // the state was changed by an administrator
 )
 
+// MaxField is the longest string of an event, in bytes of UTF-8. Longer ones are cut
+// at a character's end; bytes that are not UTF-8 become U+FFFD.
+const MaxField = 512
+
+// Actions of events that this package writes itself.
+const (
+	// ActionDropped: events were lost because the queue was full; Count says how many.
+	ActionDropped = "audit.dropped"
+	// ActionChain: the stored chain was not as this process or a signed head knew it.
+	ActionChain = "audit.chain"
+	// ActionOther stands for refusals of too many kinds at once; Count says how many.
+	ActionOther = "other"
+)
+
 // Event is one audit event. It never holds a secret or a token. Empty fields are
 // left out of the JSON. Strings are bounded by [MaxField] bytes: longer ones are cut.
 type Event struct {
-	// ID is the request id (UUID version 7): what a refused caller was told.
-	ID   string    `json:"id"`
+	// ID is the request id (UUID version 7): what a refused caller was told. "" = a
+	// fresh one is made.
+	ID string `json:"id"`
+	// Time of the decision, stored in UTC with microseconds. Zero, before 1970 or after
+	// 9999 = now.
 	Time time.Time `json:"time"`
 	// Action is what was asked for: "token", "introspect", "revoke", "service.create",
 	// "call", "audit.verify", "key.create", "server.start", …

@@ -3,12 +3,16 @@ package audit
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
+	"unicode/utf8"
 
+	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/store"
 )
 
-// HeadSigner signs the heads of the chain; package keys provides it.
+// HeadSigner signs the heads of the chain; package keys provides it. It must be safe
+// for concurrent use.
 type HeadSigner interface {
 	// SignHead returns the key id and a signature over message.
 	SignHead(message []byte) (kid string, signature []byte, err error)
@@ -19,91 +23,194 @@ type HeadSigner interface {
 // Config of a [Log]. Store, Replica and Signer are required.
 type Config struct {
 	Store store.Store
-	// Replica names this process's chain; one writer at a time.
+	// Replica names this process's chain; one writer at a time. At most 255 bytes.
 	Replica string
 	Signer  HeadSigner
 	// HeadFile keeps a copy of the newest signed head outside the database, so that a
-	// cut of the database's tail is found; "" = none.
+	// cut of the database's tail is found; "" = none. Its folder must exist.
 	HeadFile string
-	// Now is the clock; nil = time.Now.
+	// Now is the clock of events and heads; nil = time.Now. Intervals are measured by
+	// the runtime's timers.
 	Now func() time.Time
 	// Logger; nil = discard.
 	Logger *slog.Logger
 }
 
+const (
+	// flushEvery is how long a queued event waits at most; "within a second" leaves
+	// the rest for the disk.
+	flushEvery = 900 * time.Millisecond
+	// writeTimeout bounds one transaction, however the store hangs.
+	writeTimeout = 10 * time.Second
+)
+
 // Log is the audit log of this process. Safe for concurrent use.
-type Log struct{}
+//
+// Two goroutines belong to it: the writer, which stores what waits, and the sealer,
+// which signs heads. Close ends both.
+type Log struct {
+	cfg      Config
+	in       *intake
+	refused  *refusals
+	buffers  sync.Pool     // *[]byte, for encoding outside every lock
+	kick     chan struct{} // a commit waits
+	queued   chan struct{} // a recorded event waits
+	grown    chan struct{} // the chain grew
+	stop     chan struct{} // closed by Close
+	running  sync.WaitGroup
+	closing  sync.Once
+	closeErr error
+
+	// turn holds one token. Who has it may append to the chain, and owns the fields below.
+	turn    chan struct{}
+	doubt   *draft // a block of which we don't know whether it was stored
+	failing bool   // the last write failed
+
+	state chainState
+	found []Finding // what Open found; never changes afterwards
+}
 
 // Open reads the tail of the chain and starts the writer; Close ends it.
-func Open(ctx context.Context, cfg Config) (*Log, error) { panic("contract") }
+//
+// If a signed head says that the chain was longer than what is stored, the chain goes
+// on behind that head: the hole stays a finding of Verify for ever. The tail is
+// signed at once, so that what a crash left unsigned is covered from now on.
+//
+// Errors: [countersign.Invalid] for a bad Config, [countersign.Unavailable] when the
+// store or the head file can't be read or written.
+func Open(ctx context.Context, cfg Config) (*Log, error) {
+	if cfg.Store == nil || cfg.Signer == nil {
+		return nil, countersign.NewError(countersign.Invalid, "", "audit: Store and Signer are required")
+	}
+	if cfg.Replica == "" || len(cfg.Replica) > maxReplicaName || !utf8.ValidString(cfg.Replica) {
+		return nil, countersign.NewError(countersign.Invalid, "", "audit: Replica must have 1 to 255 bytes of UTF-8")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	l := &Log{
+		cfg: cfg, in: newIntake(), refused: newRefusals(),
+		kick: make(chan struct{}, 1), queued: make(chan struct{}, 1), grown: make(chan struct{}, 1),
+		stop: make(chan struct{}), turn: make(chan struct{}, 1),
+	}
+	l.buffers.New = func() any { b := make([]byte, 0, 1024); return &b }
+	l.turn <- struct{}{}
+	if err := l.recover(ctx); err != nil {
+		return nil, err
+	}
+	l.running.Go(l.write)
+	l.running.Go(l.seal)
+	return l, nil
+}
 
 // Commit makes e durable before it returns nil (group commit: events that arrive
 // while a commit is on its way share the next one).
 //
+// When ctx ends first it returns an error at once, although the event may still be
+// stored: the log then tells of a decision that did not take effect, never the other
+// way round. It must not be called from the function given to Transact.
+//
 // Errors: [countersign.Unavailable] when it could not be stored; then the decision
 // that it tells of must not take effect.
-func (l *Log) Commit(ctx context.Context, e Event) error { panic("contract") }
+func (l *Log) Commit(ctx context.Context, e Event) error {
+	if err := ctx.Err(); err != nil {
+		return unavailable(err)
+	}
+	complete(&e, l.cfg.Now())
+	buffer, _ := l.buffers.Get().(*[]byte)
+	*buffer = appendEvent((*buffer)[:0], &e)
+	b, err := l.in.join(ctx, *buffer, e.Time)
+	l.buffers.Put(buffer)
+	if err != nil {
+		return unavailable(err)
+	}
+	signal(l.kick)
+	select {
+	case <-b.done:
+		return b.err
+	case <-ctx.Done():
+	}
+	select {
+	case <-b.done: // both at once: the truth is the better answer
+		return b.err
+	default:
+		return unavailable(ctx.Err())
+	}
+}
 
 // Record queues e; it is stored within a second, and at Close. It waits only while
-// the bounded queue is full.
-func (l *Log) Record(ctx context.Context, e Event) { panic("contract") }
+// the bounded queue is full. An event that finds no room until ctx ends is counted,
+// and the count is stored as an event of its own ([ActionDropped]).
+func (l *Log) Record(ctx context.Context, e Event) {
+	complete(&e, l.cfg.Now())
+	if err := l.in.enqueue(ctx, encodeLine(&e)); err != nil {
+		l.cfg.Logger.WarnContext(ctx, "an audit event was dropped", "cause", err)
+		return
+	}
+	signal(l.queued)
+}
 
-// Transact runs fn in a store transaction and appends the events that it returns in
-// the same transaction: the change and its events become durable together, or
-// neither does. fn may run once only.
+// RecordRefused is Record for refusals before authentication: whoever is refused
+// must not be able to fill the disk or the memory (RULES E5). Refusals with the same
+// action, reason, client address and service become one event with a Count, within a
+// second; ID and the other fields are the first one's. Beyond 1,024 different ones at
+// once all others become one event ([ActionOther]).
 //
-// Errors: those of fn, and as Commit.
-func (l *Log) Transact(ctx context.Context, fn func(ctx context.Context, tx store.Tx) ([]Event, error)) error {
-	panic("contract")
+// e.Service is a claim that nobody proved: it is kept only if it has the form of a
+// service's name, else its hash stands there. It never waits.
+func (l *Log) RecordRefused(_ context.Context, e Event) {
+	complete(&e, l.cfg.Now())
+	l.refused.add(e)
+	signal(l.queued)
 }
 
-// Query selects events; see its fields. Zero values select everything.
-type Query struct {
-	Since, Until                              time.Time
-	Service, User, Target, Action, Reason, ID string
-	Decision                                  Decision
-	// After is the cursor of an earlier answer; "" = from the start.
-	After string
-	// Limit is 1 to 1000; 0 = 100. Newest: the last Limit events instead of the first.
-	Limit  int
-	Newest bool
+// Close stores what is queued, signs the head and ends the writer. Commits after it
+// are refused. A second Close returns what the first did.
+//
+// Errors: [countersign.Unavailable] when something could not be stored.
+func (l *Log) Close(ctx context.Context) error {
+	l.closing.Do(func() { l.closeErr = l.shutdown(ctx) })
+	return l.closeErr
 }
 
-// Result is what Query found, oldest first, and the cursor after it.
-type Result struct {
-	Events []Event `json:"events"`
-	After  string  `json:"after"`
+func (l *Log) shutdown(ctx context.Context) error {
+	l.in.close()
+	close(l.stop)
+	ended := make(chan struct{})
+	go func() { l.running.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		return unavailable(ctx.Err()) // the store hangs; the goroutines end with its timeout
+	}
+	err := l.flush(ctx)
+	if err == nil {
+		err = l.sealNow(ctx)
+	}
+	l.failWaiting(err)
+	if _, queued, dropped := l.in.waiting(); queued > 0 || dropped > 0 {
+		l.cfg.Logger.ErrorContext(ctx, "audit events were lost at the end", "queued", queued, "dropped", dropped)
+	}
+	return err
 }
 
-// Query returns matching events of all chains. Events that were recorded before the
-// call and not yet stored are stored first.
-func (l *Log) Query(ctx context.Context, q Query) (Result, error) { panic("contract") }
-
-// Wait returns when there may be events after the cursor, or when ctx or d ends.
-func (l *Log) Wait(ctx context.Context, after string, d time.Duration) { panic("contract") }
-
-// Finding is one thing that is wrong with a chain.
-type Finding struct {
-	Replica string `json:"replica"`
-	Seq     int64  `json:"seq"`
-	// Problem: "edited", "removed", "cut", "head_forged", "head_mismatch", "unreadable".
-	Problem string `json:"problem"`
-	Detail  string `json:"detail"`
+func encodeLine(e *Event) line {
+	text := appendEvent(make([]byte, 0, 512), e)
+	return line{text: text, at: e.Time}
 }
 
-// Report is the outcome of Verify.
-type Report struct {
-	OK       bool      `json:"ok"`
-	Chains   int       `json:"chains"`
-	Blocks   int64     `json:"blocks"`
-	Events   int64     `json:"events"`
-	Heads    int64     `json:"heads"`
-	Findings []Finding `json:"findings"`
+// signal wakes the receiver of a channel of size one.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
-// Verify walks every chain from its first block to its newest head. At most 100
-// findings are returned.
-func (l *Log) Verify(ctx context.Context) (Report, error) { panic("contract") }
-
-// Close stores what is queued, signs the head and ends the writer.
-func (l *Log) Close(ctx context.Context) error { panic("contract") }
+func unavailable(cause error) error {
+	return countersign.WrapError(countersign.Unavailable, countersign.ReasonAuditUnavailable,
+		"the audit log can't be written now", cause)
+}

@@ -1,0 +1,117 @@
+package audit
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"sync"
+)
+
+// maxRefusals bounds the different refusals that are kept apart at a time.
+const maxRefusals = 1024
+
+// refusalKey is what makes two refusals the same.
+type refusalKey struct {
+	action, reason, clientAddr, service string
+}
+
+// refusals merges refusals before authentication. Key: refusalKey; lifetime: until
+// the next flush, at most a second while the store works; bound: maxRefusals and one
+// more for the rest. Safe for concurrent use.
+type refusals struct {
+	mu    sync.Mutex
+	kinds map[refusalKey]*Event
+	order []*Event // oldest first
+	other *Event
+}
+
+func newRefusals() *refusals { return &refusals{kinds: map[refusalKey]*Event{}} }
+
+// add counts e, which is complete.
+func (r *refusals) add(e Event) {
+	if e.Decision == "" {
+		e.Decision = Refused
+	}
+	e.Count = max(e.Count, 1)
+	e.Service = claimedName(e.Service)
+	key := refusalKey{bounded(e.Action), bounded(e.Reason), bounded(e.ClientAddr), e.Service}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if first, ok := r.kinds[key]; ok {
+		first.Count += e.Count
+		return
+	}
+	if len(r.kinds) < maxRefusals {
+		boundAll(&e)
+		r.kinds[key] = &e
+		r.order = append(r.order, &e)
+		return
+	}
+	if r.other == nil {
+		r.other = &Event{
+			ID: bounded(e.ID), Time: e.Time, Action: ActionOther, Decision: Refused, Reason: ActionOther,
+			Detail: "more kinds of refusals at once than are kept apart",
+		}
+	}
+	r.other.Count += e.Count
+}
+
+// drain moves what is there into the queue, as far as there is room. What finds none
+// goes on counting.
+func (r *refusals) drain(in *intake) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.order) > 0 {
+		e := r.order[0]
+		if !in.offer(encodeLine(e)) {
+			return
+		}
+		delete(r.kinds, refusalKey{e.Action, e.Reason, e.ClientAddr, e.Service})
+		r.order = r.order[1:]
+	}
+	r.order = nil
+	if r.other != nil && in.offer(encodeLine(r.other)) {
+		r.other = nil
+	}
+}
+
+func (r *refusals) any() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.order) > 0 || r.other != nil
+}
+
+// claimedName returns a name that nobody proved in a form that is safe to keep: as it
+// is if it has the form of a service's name, else hashed. People put passwords and
+// secrets into the wrong field (RULES E5).
+func claimedName(name string) string {
+	if name == "" || isServiceName(name) {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	return "sha256:" + hex.EncodeToString(sum[:8])
+}
+
+// isServiceName reports whether name has the form [a-z0-9][a-z0-9-]{0,62}.
+func isServiceName(name string) bool {
+	if len(name) < 1 || len(name) > 63 || name[0] == '-' {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// boundAll cuts every string of e, so that it keeps no request's memory alive.
+func boundAll(e *Event) {
+	e.Decision = Decision(bounded(string(e.Decision)))
+	for _, field := range []*string{
+		&e.ID, &e.Action, &e.Reason, &e.Service, &e.ServiceUID, &e.UserIssuer, &e.User, &e.Actor, &e.Target, &e.Scope,
+		&e.TokenID, &e.Proof, &e.ClientAddr, &e.TraceID, &e.Method, &e.Route, &e.Rule, &e.ReportedBy, &e.Detail,
+	} {
+		*field = bounded(*field)
+	}
+}

@@ -1,0 +1,199 @@
+package audit
+
+import (
+	"context"
+	"slices"
+
+	"github.com/countersign/countersign/internal/store"
+)
+
+// search is one Query on its way through the chains.
+type search struct {
+	log    *Log
+	filter *filter
+	from   cursor           // where to begin; in the end, where to go on
+	tails  map[string]int64 // where each chain ends
+	limit  int
+	scan   int // how many blocks may still be looked at
+}
+
+// stream gives the matching events of one chain, in stored order.
+type stream struct {
+	search  *search
+	replica string
+	pages   pager
+	tail    int64
+	at      position // everything before it was looked at
+	blocks  []store.AuditBlock
+	text    []byte // the rest of the block at hand, blocks[0]
+	head    hit    // the next event, if any; it lies behind at
+	ready   bool
+}
+
+// oldest merges the chains, the earliest event first, until the limit.
+func (s *search) oldest(ctx context.Context) ([]hit, error) {
+	streams := make([]*stream, 0, len(s.tails))
+	for _, replica := range sortedKeys(s.tails) {
+		streams = append(streams, &stream{
+			search: s, replica: replica, tail: s.tails[replica], at: s.from[replica],
+			pages: pager{store: s.log.cfg.Store, replica: replica, since: s.filter.q.Since, until: s.filter.q.Until},
+		})
+	}
+	var hits []hit
+	for len(hits) < s.limit && s.scan > 0 {
+		var first *stream
+		for _, stream := range streams {
+			if err := stream.advance(ctx); err != nil {
+				return nil, err
+			}
+			if stream.ready && (first == nil || compareHits(&stream.head, &first.head) < 0) {
+				first = stream
+			}
+		}
+		if first == nil || s.scan <= 0 {
+			break
+		}
+		hits = append(hits, first.take())
+	}
+	for _, stream := range streams {
+		s.from[stream.replica] = stream.at
+	}
+	return hits, nil
+}
+
+// advance finds the next matching event, unless there is one already, the chain ends
+// or the scan is used up.
+func (s *stream) advance(ctx context.Context) error {
+	for !s.ready {
+		if len(s.blocks) == 0 {
+			if s.at.done >= s.tail || s.search.scan <= 0 {
+				return nil
+			}
+			if err := s.page(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		if len(s.text) == 0 {
+			s.at = position{done: s.blocks[0].Seq}
+			s.open(s.blocks[1:])
+			continue
+		}
+		index := s.at.skip
+		var text []byte
+		text, s.text = cutLine(s.text)
+		e, err := decodeEvent(text)
+		if err != nil || !s.search.filter.match(&e) {
+			s.at.skip = index + 1
+			continue
+		}
+		s.head = hit{event: e, replica: s.replica, seq: s.blocks[0].Seq, index: index}
+		s.ready = true
+	}
+	return nil
+}
+
+func (s *stream) take() hit {
+	s.ready = false
+	s.at.skip++
+	return s.head
+}
+
+// page reads the next blocks. Those that the store leaves out, because of their time,
+// are as good as read.
+func (s *stream) page(ctx context.Context) error {
+	blocks, err := s.pages.next(ctx, s.at.done)
+	if err != nil {
+		return unavailable(err)
+	}
+	s.search.scan -= len(blocks)
+	blocks = slices.DeleteFunc(blocks, func(b store.AuditBlock) bool { return b.Seq > s.tail })
+	if len(blocks) == 0 {
+		s.at = position{done: s.tail}
+		return nil
+	}
+	skip := s.at.skip
+	first := s.at.done + 1
+	s.open(blocks)
+	if blocks[0].Seq == first && skip > 0 {
+		for range skip {
+			_, s.text = cutLine(s.text)
+		}
+		s.at.skip = skip
+	}
+	return nil
+}
+
+// open makes blocks[0] the block at hand.
+func (s *stream) open(blocks []store.AuditBlock) {
+	s.blocks = blocks
+	if len(blocks) == 0 {
+		return
+	}
+	s.at = position{done: blocks[0].Seq - 1}
+	s.text = blocks[0].Events
+	if !s.search.filter.mayContain(s.text) {
+		s.text = nil
+	}
+}
+
+// newest collects the last matching events of every chain; the caller's sort and the
+// cut here give the last of all.
+func (s *search) newest(ctx context.Context) ([]hit, error) {
+	var hits []hit
+	share := max(s.scan/max(len(s.tails), 1), maxPage)
+	for _, replica := range sortedKeys(s.tails) {
+		found, err := s.backwards(ctx, replica, share)
+		if err != nil {
+			return nil, err
+		}
+		hits = append(hits, found...)
+		s.from[replica] = position{done: max(s.tails[replica], s.from[replica].done)}
+	}
+	slices.SortFunc(hits, func(a, b hit) int { return compareHits(&a, &b) })
+	return hits[max(len(hits)-s.limit, 0):], nil
+}
+
+// backwards reads a chain from its end, window by window, until it has enough, has
+// looked at scan blocks, or is where the cursor begins.
+func (s *search) backwards(ctx context.Context, replica string, scan int) ([]hit, error) {
+	begin := s.from[replica]
+	pages := pager{store: s.log.cfg.Store, replica: replica, since: s.filter.q.Since, until: s.filter.q.Until, size: firstPage}
+	var hits []hit
+	for end := s.tails[replica]; end > begin.done && scan > 0 && len(hits) < s.limit; {
+		after := max(end-int64(pages.size), begin.done)
+		blocks, err := pages.next(ctx, after)
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		scan -= int(end - after)
+		for i := len(blocks) - 1; i >= 0; i-- {
+			if blocks[i].Seq <= end {
+				hits = append(hits, s.reversed(&blocks[i], begin)...)
+			}
+		}
+		end = after
+	}
+	return hits, nil
+}
+
+// reversed returns the matching events of a block that lie behind begin, last first.
+func (s *search) reversed(b *store.AuditBlock, begin position) []hit {
+	if !s.filter.mayContain(b.Events) {
+		return nil
+	}
+	var hits []hit
+	rest := b.Events
+	for index := int64(0); len(rest) > 0; index++ {
+		var text []byte
+		text, rest = cutLine(rest)
+		if b.Seq == begin.done+1 && index < begin.skip {
+			continue
+		}
+		if e, err := decodeEvent(text); err == nil && s.filter.match(&e) {
+			hits = append(hits, hit{event: e, replica: b.Replica, seq: b.Seq, index: index})
+		}
+	}
+	slices.Reverse(hits)
+	return hits
+}
