@@ -1,9 +1,12 @@
 package sqlstore_test
 
 import (
+	"bytes"
 	"database/sql"
 	"errors"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/countersign/countersign"
@@ -18,9 +21,19 @@ func TestOpenRefusesANewerSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	raw(t, path, `INSERT INTO schema_version (version_id, is_applied) VALUES (9999, 1)`)
-	s, err := sqlstore.OpenSQLite(t.Context(), path, sqlstore.Options{})
+	before, err := os.ReadFile(path) //nolint:gosec // our own file
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err = sqlstore.OpenSQLite(t.Context(), path, sqlstore.Options{})
 	if !errors.Is(err, countersign.Invalid) {
 		t.Fatalf("got %v, %v; want Invalid", s, err)
+	}
+	if message := countersign.MessageOf(err); !strings.Contains(message, "9999") {
+		t.Errorf("the message does not say which version: %q", message)
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) { //nolint:gosec // our own file
+		t.Errorf("a database that was refused was changed (%v)", err)
 	}
 }
 
@@ -36,5 +49,28 @@ func raw(t *testing.T, path string, statements ...string) {
 		if _, err := db.ExecContext(t.Context(), statement); err != nil {
 			t.Fatalf("%s: %v", statement, err)
 		}
+	}
+}
+
+// Migrations only go forward, and one that ran is not run again.
+func TestMigrateTwice(t *testing.T) {
+	t.Parallel()
+	db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "countersign.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	for range 2 {
+		if err := sqlstore.Migrate(t.Context(), db); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var applied int
+	if err := db.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM schema_version WHERE version_id > 0`).Scan(&applied); err != nil {
+		t.Fatal(err)
+	}
+	if applied != 1 {
+		t.Errorf("%d rows for one migration", applied)
 	}
 }

@@ -17,7 +17,7 @@ type writer struct {
 
 	// turn holds one token; who holds it owns the fields below.
 	turn   chan struct{}
-	conn   *sql.Conn // nil before the first use and after a failed rollback
+	conn   *sql.Conn // nil before the first use and after a failed begin
 	stmts  *statements
 	closed bool
 }
@@ -85,19 +85,23 @@ func (w *writer) begin(ctx context.Context) error {
 		w.conn, w.stmts = conn, newStatements(conn)
 	}
 	err := w.run(ctx, w.dialect.begin)
-	if err != nil && ctx.Err() != nil {
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
 		// The driver may say "cancelled" of a BEGIN that took effect.
 		w.rollback(ctx)
+	default:
+		// Whatever is wrong with the connection, the next Update gets another one.
+		_ = w.drop()
 	}
 	return err
 }
 
-// rollback ends the transaction, if need be together with the connection: the next
-// Update never starts inside what this one left.
+// rollback ends the transaction. That it fails is the rule where the database has
+// rolled back by itself (a full disk); if one stayed open after all, the next begin
+// fails and drops the connection.
 func (w *writer) rollback(ctx context.Context) {
-	if w.run(context.WithoutCancel(ctx), rollback) != nil {
-		_ = w.drop() // the cause of the rollback is what the caller hears
-	}
+	_ = w.run(context.WithoutCancel(ctx), rollback)
 }
 
 func (w *writer) run(ctx context.Context, query string) error {

@@ -1,0 +1,27 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+)
+
+// OnWriter runs a statement on the writer's connection, for settings that are those
+// of a connection.
+func (s *Store) OnWriter(ctx context.Context, query string) error {
+	w := s.writer
+	<-w.turn
+	defer func() { w.turn <- struct{}{} }()
+	_, err := w.conn.ExecContext(ctx, query)
+	return err
+}
+
+// BreakWriter closes the writer's connection under the store.
+func (s *Store) BreakWriter() error {
+	w := s.writer
+	<-w.turn
+	defer func() { w.turn <- struct{}{} }()
+	return w.conn.Close()
+}
+
+// Migrate brings db to the newest schema of SQLite.
+func Migrate(ctx context.Context, db *sql.DB) error { return migrate(ctx, sqliteDialect, db) }
