@@ -1,0 +1,23 @@
+package iam
+
+import (
+	"net/http"
+
+	"github.com/countersign/countersign/internal/admin"
+)
+
+func parseGetService(r *http.Request) (string, error) {
+	_, err := query(r)
+	return r.PathValue("name"), err
+}
+
+// getService is GET /admin/services/{name}; its ETag is what If-Match takes.
+//
+// Source: DESIGN §8; RFC 9110 §8.8.3.
+func (a *API) getService(r *http.Request, _ admin.Actor, name string) (answer, error) {
+	detail, err := a.admin.Service(r.Context(), name)
+	if err != nil {
+		return answer{}, err
+	}
+	return a.serviceAnswer(detail), nil
+}

@@ -1,0 +1,148 @@
+package iam
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/admin"
+	"github.com/countersign/countersign/internal/audit"
+	"github.com/countersign/countersign/internal/authn"
+	"github.com/countersign/countersign/internal/iamclient"
+	"github.com/countersign/countersign/internal/web"
+)
+
+// Config of an [API]. Authn, Admin and Audit are required.
+type Config struct {
+	Authn *authn.Authenticator
+	Admin *admin.Admin
+	Audit *audit.Log
+	// ExposeReasons adds the reason to what refused callers over TCP get; the Unix
+	// socket always gets it.
+	ExposeReasons bool
+	// Logger; nil = discard.
+	Logger *slog.Logger
+	// Now is the clock; nil = time.Now.
+	Now func() time.Time
+}
+
+// API answers the IAM API. Safe for concurrent use.
+type API struct {
+	authn         *authn.Authenticator
+	admin         *admin.Admin
+	audit         *audit.Log
+	exposeReasons bool
+	logger        *slog.Logger
+	now           func() time.Time
+
+	batches  *batches
+	stopping context.Context // ends what waits; see Close
+	stop     context.CancelFunc
+}
+
+// Route is one URL of the API, as a pattern of http.ServeMux.
+type Route struct {
+	Pattern string
+	Handler http.Handler
+}
+
+// New returns an API. Call Close at the end.
+//
+// Errors: countersign.Invalid when a part is missing.
+func New(cfg Config) (*API, error) {
+	if cfg.Authn == nil || cfg.Admin == nil || cfg.Audit == nil {
+		return nil, countersign.NewError(countersign.Invalid, "", "the IAM API needs authn, admin and an audit log")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	a := &API{
+		authn: cfg.Authn, admin: cfg.Admin, audit: cfg.Audit,
+		exposeReasons: cfg.ExposeReasons, logger: cfg.Logger, now: cfg.Now,
+		batches: newBatches(maxBatches),
+	}
+	a.stopping, a.stop = context.WithCancel(context.Background())
+	return a, nil
+}
+
+// Close lets queries that wait answer with what there is, so that they don't hold up
+// a graceful stop: call it when the stop begins.
+func (a *API) Close() { a.stop() }
+
+// Routes lists every URL of the API. A path that is served answers other methods with
+// 405, and every other path below the base with 404.
+func (a *API) Routes() []Route {
+	operations := map[string]web.Handler{
+		"POST /admin/services":                administer(a, "service.create", parseCreateService, a.createService),
+		"GET /admin/services":                 administer(a, "service.list", parseListServices, a.listServices),
+		"GET /admin/services/{name}":          administer(a, "service.get", parseGetService, a.getService),
+		"DELETE /admin/services/{name}":       administer(a, "service.delete", parseChangeService, a.deleteService),
+		"POST /admin/services/{name}/rotate":  administer(a, "service.rotate", parseRotateSecret, a.rotateSecret),
+		"POST /admin/services/{name}/disable": administer(a, "service.disable", parseChangeService, a.disableService),
+		"POST /admin/services/{name}/enable":  administer(a, "service.enable", parseChangeService, a.enableService),
+		"POST /admin/revocations":             administer(a, "revoke", parseRevoke, a.revoke),
+		"GET /admin/audit/events":             administer(a, "audit.query", parseAuditQuery, a.queryAudit),
+		"POST /admin/audit/verify":            administer(a, "audit.verify", parseVerifyAudit, a.verifyAudit),
+		"POST /system/audit/events":           a.report,
+	}
+	methods := map[string][]string{}
+	var routes []Route
+	for pattern, operation := range operations {
+		method, path, _ := strings.Cut(pattern, " ")
+		methods[path] = append(methods[path], method)
+		routes = append(routes, Route{method + " " + iamclient.BasePath + path, a.handle(operation)})
+	}
+	for path, allowed := range methods {
+		slices.Sort(allowed)
+		routes = append(routes, Route{iamclient.BasePath + path, a.handle(otherMethod(strings.Join(allowed, ", ")))})
+	}
+	routes = append(routes, Route{iamclient.BasePath + "/", a.handle(otherPath)})
+	slices.SortFunc(routes, func(x, y Route) int { return strings.Compare(x.Pattern, y.Pattern) })
+	return routes
+}
+
+func (a *API) handle(h web.Handler) http.Handler { return web.Handle(a.logger, a.writeError, h) }
+
+// administer makes the handler of one administrative operation: who, what, do it,
+// answer, in this order and for all alike, so that none can forget a step. Package
+// admin records the refusals of run itself.
+func administer[In any](a *API, action string, parse func(*http.Request) (In, error),
+	run func(r *http.Request, actor admin.Actor, in In) (answer, error),
+) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		actor, err := a.administrator(r, action)
+		if err != nil {
+			return err
+		}
+		in, err := parse(r)
+		if err != nil {
+			if r.Method != http.MethodGet && r.Method != http.MethodHead { // a change that was asked for
+				a.recordRefused(r, actor.ID, action, err)
+			}
+			return err
+		}
+		out, err := run(r, actor, in)
+		if err != nil {
+			return err
+		}
+		return out.write(w)
+	}
+}
+
+func otherMethod(allowed string) web.Handler {
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Allow", allowed)
+		return countersign.NewError(countersign.Unsupported, countersign.ReasonMethod, "this path takes "+allowed)
+	}
+}
+
+func otherPath(http.ResponseWriter, *http.Request) error {
+	return countersign.NewError(countersign.NotFound, "", "there is no such path in the IAM API")
+}
