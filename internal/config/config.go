@@ -2,13 +2,16 @@ package config
 
 import (
 	"net/netip"
+	"strings"
 	"time"
+
+	"github.com/countersign/countersign"
 )
 
 // Config is the whole configuration after defaults, environment and checks. Paths
 // are absolute.
 type Config struct {
-	// Issuer is our issuer URL; "" = "http://" + the api address that was bound.
+	// Issuer is our issuer URL; "" = the URL of the api address that was bound.
 	Issuer string
 	// Data is the data folder; default ./countersign-data.
 	Data string
@@ -21,7 +24,6 @@ type Config struct {
 	TLS            TLS
 	Keys           Keys
 	Tokens         Tokens
-	Audit          Audit
 	// ExposeReasons adds "reason" to what denied callers get.
 	ExposeReasons bool
 	Ops           Ops
@@ -36,15 +38,15 @@ type Listen struct{ API, Ops string }
 // they change.
 type TLS struct{ CertFile, KeyFile string }
 
-// Keys says where the master key is: File (default DATA/master.key, made when it is
-// missing and not configured) or Env, the name of an environment variable, whose
-// value was read into MasterText.
+// Keys says where the master key is: MasterFile (default DATA/master.key, made when it
+// is missing and not configured) or MasterEnv, the name of an environment variable,
+// whose value was read into MasterText; MasterFile is "" then.
 type Keys struct {
 	MasterFile string
 	// MasterFileConfigured: the file was named by the config, so it is never made.
 	MasterFileConfigured bool
 	MasterEnv            string
-	MasterText           string
+	MasterText           countersign.Secret
 }
 
 // Tokens: Lifetime 1m to 1h (default 15m); SigningAlgorithm ES256 (default), RS256, EdDSA.
@@ -53,14 +55,77 @@ type Tokens struct {
 	SigningAlgorithm string
 }
 
-// Audit: Retention is kept for the release that prunes; 0 = for ever.
-type Audit struct{ Retention time.Duration }
-
 // Ops: Pprof serves /debug/pprof on the ops listener, on loopback only.
 type Ops struct{ Pprof bool }
 
+func defaults() Config {
+	return Config{
+		Data:   "countersign-data",
+		Listen: Listen{API: "127.0.0.1:8440", Ops: "127.0.0.1:8449"},
+		Tokens: Tokens{Lifetime: 15 * time.Minute, SigningAlgorithm: "ES256"},
+	}
+}
+
 // Load reads the file (path "" = no file), applies the environment, fills in the
-// defaults and checks everything. getenv and environ are the process's own.
+// defaults and checks everything. environ is the process's own, in the form of
+// os.Environ; of a variable that comes twice the last one counts.
 //
-// Errors: countersign.Invalid, with file, line, the key and the nearest known key.
-func Load(path string, environ []string) (Config, error) { panic("contract") }
+// Errors: [countersign.Invalid], with file, line, the key and the nearest known key;
+// [countersign.Unsupported] for a key that this version does not serve.
+func Load(path string, environ []string) (Config, error) {
+	l := newLoader(path, environ)
+	if path != "" {
+		content, err := readFile(path)
+		if err != nil {
+			return Config{}, err
+		}
+		if err := l.parseFile(content); err != nil {
+			return Config{}, err
+		}
+	}
+	if err := l.applyEnvironment(); err != nil {
+		return Config{}, err
+	}
+	if err := l.finish(); err != nil {
+		return Config{}, err
+	}
+	return l.cfg, nil
+}
+
+// loader collects the configuration and where each key of it was set.
+type loader struct {
+	path string            // of the file, as it was given; "" = none
+	env  map[string]string // the environment
+	cfg  Config
+	// origin of each key that was set: FILE:LINE:COLUMN or the variable's name.
+	origin map[string]string
+	// seen are the keys and sections of the file so far.
+	seen map[string]bool
+	// used are the environment variables that the configuration names.
+	used map[string]bool
+}
+
+func newLoader(path string, environ []string) *loader {
+	l := &loader{
+		path: path, env: make(map[string]string, len(environ)), cfg: defaults(),
+		origin: make(map[string]string), seen: make(map[string]bool), used: make(map[string]bool),
+	}
+	for _, pair := range environ {
+		if name, value, ok := strings.Cut(pair, "="); ok {
+			l.env[name] = value
+		}
+	}
+	return l
+}
+
+// at says where a key was set, for an error about it.
+func (l *loader) at(key string) string {
+	if where, ok := l.origin[key]; ok {
+		return where + ": " + key
+	}
+	return key + " (default)"
+}
+
+func invalid(reason countersign.Reason, msg string) error {
+	return countersign.NewError(countersign.Invalid, reason, msg)
+}

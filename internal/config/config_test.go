@@ -1,0 +1,308 @@
+package config
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/countersign/countersign"
+)
+
+// write puts content into a config file in a folder of its own.
+func write(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "countersign.yaml")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestLoadWithoutAnything(t *testing.T) {
+	t.Parallel()
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Data:   filepath.Join(here, "countersign-data"),
+		Listen: Listen{API: "127.0.0.1:8440", Ops: "127.0.0.1:8449"},
+		Keys:   Keys{MasterFile: filepath.Join(here, "countersign-data", "master.key")},
+		Tokens: Tokens{Lifetime: 15 * time.Minute, SigningAlgorithm: "ES256"},
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(countersign.Secret{}), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLoadEveryKey(t *testing.T) {
+	t.Parallel()
+	path := write(t, `
+# everything that there is
+issuer: https://auth.example.com/c
+data: ./state
+listen: {api: 0.0.0.0:8440, ops: "[::1]:9"}
+insecure_http: [api]
+trusted_proxies:
+  - 10.0.0.0/8
+  - 192.0.2.7
+  - 2001:db8::/32
+tls:
+  cert_file: tls.crt
+  key_file: /etc/tls.key
+keys: {master: {file: 'my master.key'}}
+tokens: {lifetime: 5m, signing_algorithm: EdDSA}
+expose_reasons: true
+ops: {pprof: true}
+`)
+	dir := filepath.Dir(path)
+	got, err := Load(path, []string{"HOME=/", "PATH"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Issuer: "https://auth.example.com/c", Data: filepath.Join(dir, "state"),
+		Listen: Listen{API: "0.0.0.0:8440", Ops: "[::1]:9"}, InsecureHTTP: []string{"api"},
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32")},
+		TLS:            TLS{CertFile: filepath.Join(dir, "tls.crt"), KeyFile: "/etc/tls.key"},
+		Keys:           Keys{MasterFile: filepath.Join(dir, "my master.key"), MasterFileConfigured: true},
+		Tokens:         Tokens{Lifetime: 5 * time.Minute, SigningAlgorithm: "EdDSA"},
+		ExposeReasons:  true, Ops: Ops{Pprof: true},
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(countersign.Secret{}), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLoadGoodFiles(t *testing.T) {
+	t.Parallel()
+	for name, content := range map[string]string{
+		"empty":             "",
+		"only comments":     "# a\n  # b\n",
+		"document mark":     "---\ntokens: {lifetime: 5m}\n",
+		"empty section":     "tls:\nkeys: {master: }\n",
+		"nothing for a key": "issuer:\ninsecure_http:\n",
+		"windows lines":     "tokens:\r\n  lifetime: 5m\r\n",
+		"quoted key":        "\"issuer\": 'https://a.example'\n",
+		"localhost":         "listen: {api: 'localhost:0', ops: 'localhost:0'}",
+		"ops anywhere":      "listen: {ops: ':8449'}", // RULES G8: plain on any address
+		"http on loopback":  "issuer: http://127.0.0.1:8440",
+		"http on ::1":       "issuer: http://[::1]:8440",
+		"days":              "tokens: {lifetime: 0d5m}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := Load(write(t, content), nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	t.Parallel()
+	const field, value, missing, doubled = countersign.ReasonFieldUnknown, countersign.ReasonParameterInvalid,
+		countersign.ReasonParameterMissing, countersign.ReasonParameterDuplicated
+	tests := []struct {
+		name, content string
+		reason        countersign.Reason
+		says          string // place and key, which the user needs
+	}{
+		{"unknown key", "a: 1\n", field, `:1:1: unknown key "a"`},
+		{"misspelt key", "\ntokns: {}\n", field, `:2:1: unknown key "tokns"; did you mean "tokens"?`},
+		{"misspelt below", "tokens:\n  lifetme: 5m\n", field, `:2:3: unknown key "tokens.lifetme"; did you mean "tokens.lifetime"?`},
+		{"wrong section", "lifetime: 5m\n", field, `did you mean "tokens.lifetime"?`},
+		{"capitals", "Issuer: https://a.example", field, `did you mean "issuer"?`},
+		{"dotted key", "tokens.lifetime: 5m", field, `unknown key "tokens.lifetime"`},
+		{"number as key", "1: 2", field, ":1:1:"},
+		{"complex key", "? [a]\n: b", "", ""},
+		{"merge", "<<: {issuer: https://a.example}", field, ":1:1:"},
+		{"doubled", "issuer: https://a.example\nissuer: https://a.example\n", doubled, ":2:1:"},
+		{"doubled section", "tls: {}\ntls: {}\n", doubled, ":2:1:"},
+		{"doubled below", "ops: {pprof: true, pprof: false}\n", doubled, ":1:20:"},
+		{"anchor", "issuer: &a https://a.example", value, ":1:9: issuer"},
+		{"alias", "data: x\nissuer: *a", value, ":2:9: issuer"},
+		{"tag", "data: !!str x", value, ":1:7: data"},
+		{"anchored section", "tls: &a {}", value, "tls must be keys"},
+		{"two documents", "data: a\n---\ndata: b\n", "", "one YAML document"},
+		{"directive", "%YAML 1.2\n---\ndata: a\n", "", "one YAML document"},
+		{"list at the top", "- a", value, ":1:1: the file must be keys"},
+		{"text at the top", "hello", value, ":1:1: the file must be keys"},
+		{"not YAML", "tls: {", "", ":1:"},
+		{"not closed", "data: 'x", "", ":1:7:"},
+		{"tabs", "tls:\n\tcert_file: x", "", ":2:"},
+		{"text for a section", "tls: x", value, ":1:6: tls must be keys"},
+		{"number for text", "data: 5", value, ":1:7: data must be the path of a folder; this is a number"},
+		{"boolean for text", "issuer: true", value, "this is true or false"},
+		{"list for text", "data: [a]", value, "this is a list"},
+		{"keys for text", "data: {a: b}", value, "this is keys with values"},
+		{"block for text", "data: |\n  a\n", value, "this is a block of text"},
+		{"text for boolean", "expose_reasons: yes", value, "true or false"},
+		{"number for boolean", "expose_reasons: 1", value, "true or false"},
+		{"text for list", "insecure_http: api", value, "this is text"},
+		{"number in list", "insecure_http: [1]", value, "insecure_http"},
+		{"nothing in list", "insecure_http: [~]", value, "insecure_http"},
+		{"bare number", "tokens: {lifetime: 900}", value, ":1:20: tokens.lifetime must be a duration"},
+		{"bare number in quotes", "tokens: {lifetime: '900'}", value, "tokens.lifetime"},
+		{"short lifetime", "tokens: {lifetime: 59s}", value, "tokens.lifetime"},
+		{"long lifetime", "tokens: {lifetime: 61m}", value, "tokens.lifetime"},
+		{"uneven lifetime", "tokens: {lifetime: 90.5s}", value, "tokens.lifetime"},
+		{"algorithm", "tokens: {signing_algorithm: HS256}", value, "ES256, RS256 or EdDSA"},
+		{"algorithm none", "tokens: {signing_algorithm: none}", value, "signing_algorithm"},
+		{"algorithm lower case", "tokens: {signing_algorithm: es256}", value, "signing_algorithm"},
+		{"port only", "listen: {api: 8440}", value, "listen.api"},
+		{"no port", "listen: {api: 127.0.0.1}", value, "listen.api"},
+		{"high port", "listen: {api: '127.0.0.1:65536'}", value, "listen.api"},
+		{"named port", "listen: {api: '127.0.0.1:http'}", value, "listen.api"},
+		{"host name", "listen: {api: 'example.com:80'}", value, "listen.api"},
+		{"same address", "listen: {api: '127.0.0.1:8449'}", value, "same address"},
+		{"proxies: name", "trusted_proxies: [proxy]", value, "trusted_proxies"},
+		{"proxies: everybody", "trusted_proxies: [0.0.0.0/0]", value, "trusted_proxies"},
+		{"proxies: host bits", "trusted_proxies: [10.0.0.1/8]", value, "trusted_proxies"},
+		{"proxies: zone", "trusted_proxies: ['fe80::1%eth0']", value, "trusted_proxies"},
+		{"certificate alone", "tls: {cert_file: a}", missing, "tls.cert_file needs tls.key_file"},
+		{"key alone", "tls: {key_file: a}", missing, "tls.key_file needs tls.cert_file"},
+		{"tls with http issuer", "issuer: http://127.0.0.1:1\ntls: {cert_file: a, key_file: b}", value, "issuer is http"},
+		{"two master keys", "keys: {master: {file: a, env: B}}", value, "exclude each other"},
+		{"master variable missing", "keys: {master: {env: NOT_THERE}}", missing, "NOT_THERE"},
+		{"master variable empty", "keys: {master: {env: EMPTY}}", missing, "EMPTY"},
+		{"master variable's name", "keys: {master: {env: 'A=B'}}", value, "keys.master.env"},
+		{"env not set", "data: ${env:NOT_THERE}", missing, "NOT_THERE"},
+		{"env not closed", "data: ${env:NOT_THERE", value, "write ${env:NAME}"},
+		{"env without name", "data: ${env:}", value, "write ${env:NAME}"},
+		{"empty path", "data: ''", value, "data must be"},
+		{"byte order mark", "\xef\xbb\xbfdata: a", "", "byte order mark"},
+		{"UTF-16", "\xff\xfed\x00a\x00", "", "UTF-8"},
+		{"latin-1", "data: caf\xe9", "", "UTF-8"},
+		{"NUL", "data: a\x00b", "", ":1:8: a control character"},
+		{"too large", strings.Repeat("# comment\n", 7000), "", "larger than"},
+		{"long line", "# " + strings.Repeat("x", maxLineBytes), "", ":1: a line"},
+		{"deep", strings.Repeat("[\n", 5000), "", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			path := write(t, test.content)
+			_, err := Load(path, []string{"EMPTY="})
+			if !errors.Is(err, countersign.Invalid) {
+				t.Fatalf("got %v, want an Invalid error", err)
+			}
+			var e *countersign.Error
+			if errors.As(err, &e) && e.Reason != test.reason {
+				t.Errorf("reason %q, want %q", e.Reason, test.reason)
+			}
+			if !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("%q does not say %q", err, test.says)
+			}
+		})
+	}
+}
+
+func TestLoadUnreadableFiles(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	for name, path := range map[string]string{
+		"missing": filepath.Join(folder, "no.yaml"), "folder": folder, "below a file": filepath.Join(write(t, ""), "x"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := Load(path, nil); !errors.Is(err, countersign.Invalid) || !strings.Contains(err.Error(), path) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// A key of a later version is refused and not ignored: whoever writes it relies on it.
+func TestLaterKeysAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, later := range laterKeys {
+		var content, closing string
+		for _, part := range strings.Split(later, ".") {
+			content += "{" + part + ": "
+			closing += "}"
+		}
+		content += "x" + closing
+		t.Run(later, func(t *testing.T) {
+			t.Parallel()
+			if _, err := Load(write(t, content), nil); !errors.Is(err, countersign.Unsupported) {
+				t.Errorf("file: got %v", err)
+			}
+			if _, err := Load("", []string{variable(later) + "=x"}); !errors.Is(err, countersign.Unsupported) {
+				t.Errorf("environment: got %v", err)
+			}
+		})
+	}
+	if _, err := Load("", []string{"COUNTERSIGN_STS_SERVER_ID=x"}); !errors.Is(err, countersign.Unsupported) {
+		t.Errorf("below a later section: got %v", err)
+	}
+}
+
+// docs/config.md names every key, and only keys that there are.
+func TestDocumentationNamesEveryKey(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile("../../docs/config.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := make(map[string]bool)
+	for line := range strings.Lines(string(content)) {
+		if rest, ok := strings.CutPrefix(line, "| `"); ok {
+			name, _, _ := strings.Cut(rest, "`")
+			documented[name] = true
+		}
+	}
+	for _, k := range keyTable {
+		if !documented[k.path] {
+			t.Errorf("docs/config.md lacks %s", k.path)
+		}
+		delete(documented, k.path)
+	}
+	for name := range documented {
+		t.Errorf("docs/config.md has %s, which is no key", name)
+	}
+	_, example, _ := strings.Cut(string(content), "```yaml\n")
+	example, _, _ = strings.Cut(example, "```")
+	if _, err := Load(write(t, example), nil); err != nil {
+		t.Errorf("the example of docs/config.md: %v", err)
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	for _, seed := range []string{
+		"", "issuer: https://a.example\n", "listen: {api: 127.0.0.1:0}\ntokens:\n  lifetime: 15m\n", "a: &a [*a]", "<<: {}",
+		"data: ${env:A}${env:B", "? a\n: b", "- - -", "tls: {cert_file: !!str a}", "data: |\n  x\n", "\"a\\u0000\": 1", "%YAML 1.1\n---\n...",
+	} {
+		f.Add([]byte(seed), "15m")
+	}
+	f.Fuzz(func(t *testing.T, content []byte, text string) {
+		if len(content) > 2048 {
+			return // the parser is slow on deep nesting; readFile bounds it
+		}
+		l := newLoader("fuzz.yaml", []string{"A=b", "COUNTERSIGN_TOKENS_LIFETIME=" + text, "COUNTERSIGN_ISSUER=" + text, "COUNTERSIGN_TRUSTED_PROXIES=" + text})
+		err := l.parseFile(content)
+		if err == nil {
+			err = l.applyEnvironment()
+		}
+		if err == nil {
+			err = l.finish()
+		}
+		if err != nil && !errors.Is(err, countersign.Invalid) && !errors.Is(err, countersign.Unsupported) {
+			t.Errorf("error without a code: %v", err)
+		}
+		if err == nil && (l.cfg.Tokens.Lifetime < time.Minute || l.cfg.Tokens.Lifetime > time.Hour) {
+			t.Errorf("lifetime %s", l.cfg.Tokens.Lifetime)
+		}
+	})
+}

@@ -1,0 +1,115 @@
+package config
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// kind is what the YAML value of a key must be.
+type kind int
+
+const (
+	kindText kind = iota
+	kindBool
+	kindList
+)
+
+// value is what one key was set to, from the file or from the environment.
+type value struct {
+	text  string
+	items []string
+	// base is the folder that a relative path starts from.
+	base string
+}
+
+// key is one key of the configuration.
+type key struct {
+	path string
+	kind kind
+	// want completes "KEY must be …".
+	want string
+	// set checks the value and stores it; false means that it is not what want says.
+	set func(c *Config, v value) bool
+}
+
+// keyTable holds every key that this version serves.
+var keyTable = []key{
+	{"issuer", kindText, "an https URL (http on loopback only) without query, fragment, user, upper-case host or final slash", func(c *Config, v value) bool {
+		c.Issuer = v.text
+		return v.text == "" || isIssuer(v.text)
+	}},
+	{"data", kindText, "the path of a folder", func(c *Config, v value) bool { return setPath(&c.Data, v) }},
+	{"listen.api", kindText, "an address HOST:PORT, HOST an IP address, localhost or nothing", func(c *Config, v value) bool { return setAddress(&c.Listen.API, v) }},
+	{"listen.ops", kindText, "an address HOST:PORT, HOST an IP address, localhost or nothing", func(c *Config, v value) bool { return setAddress(&c.Listen.Ops, v) }},
+	{"insecure_http", kindList, "a list of listeners; api is the only one that can be in it", func(c *Config, v value) bool {
+		c.InsecureHTTP = v.items
+		return !slices.ContainsFunc(v.items, func(name string) bool { return name != "api" })
+	}},
+	{"trusted_proxies", kindList, "a list of addresses and networks (10.0.0.0/8), none of them the whole Internet", setProxies},
+	{"tls.cert_file", kindText, "the path of a PEM file", func(c *Config, v value) bool { return setPath(&c.TLS.CertFile, v) }},
+	{"tls.key_file", kindText, "the path of a PEM file", func(c *Config, v value) bool { return setPath(&c.TLS.KeyFile, v) }},
+	{"keys.master.file", kindText, "the path of a file", func(c *Config, v value) bool {
+		c.Keys.MasterFileConfigured = true
+		return setPath(&c.Keys.MasterFile, v)
+	}},
+	{"keys.master.env", kindText, "the name of an environment variable", func(c *Config, v value) bool {
+		c.Keys.MasterEnv = v.text
+		return isVariable(v.text)
+	}},
+	{"tokens.lifetime", kindText, "a duration with a unit from 1m to 1h, in whole seconds", setLifetime},
+	{"tokens.signing_algorithm", kindText, "ES256, RS256 or EdDSA", func(c *Config, v value) bool {
+		c.Tokens.SigningAlgorithm = v.text
+		return slices.Contains([]string{"ES256", "RS256", "EdDSA"}, v.text)
+	}},
+	{"expose_reasons", kindBool, "true or false", func(c *Config, v value) bool { return setBool(&c.ExposeReasons, v) }},
+	{"ops.pprof", kindBool, "true or false", func(c *Config, v value) bool { return setBool(&c.Ops.Pprof, v) }},
+}
+
+// laterKeys are keys and sections that later versions serve. They are refused rather
+// than ignored: whoever writes one relies on it.
+var laterKeys = []string{
+	"store", "account_id", "listen.s3", "listen.ext_authz", "sts", "s3", "revocation", "iam",
+	"audit", "allowed_paths", "resources", "tls.client_ca_file", "keys.master.aws_kms",
+}
+
+func findKey(path string) (key, bool) {
+	for _, k := range keyTable {
+		if k.path == path {
+			return k, true
+		}
+	}
+	return key{}, false
+}
+
+// isSection reports whether keys stand below path.
+func isSection(path string) bool {
+	return slices.ContainsFunc(keyTable, func(k key) bool { return strings.HasPrefix(k.path, path+".") })
+}
+
+// isLater reports whether path is a key of laterKeys or below one.
+func isLater(path string) bool {
+	return slices.ContainsFunc(laterKeys, func(later string) bool {
+		return path == later || strings.HasPrefix(path, later+".")
+	})
+}
+
+func setProxies(c *Config, v value) bool {
+	c.TrustedProxies = nil
+	for _, item := range v.items {
+		prefix, err := netip.ParsePrefix(item)
+		if err != nil {
+			addr, err := netip.ParseAddr(item)
+			if err != nil || addr.Zone() != "" {
+				return false
+			}
+			prefix = netip.PrefixFrom(addr, addr.BitLen())
+		}
+		// Whoever trusts everybody lets each client choose its address.
+		if prefix.Bits() == 0 || prefix.Addr().Is4In6() || prefix != prefix.Masked() {
+			return false
+		}
+		c.TrustedProxies = append(c.TrustedProxies, prefix)
+	}
+	return true
+}
