@@ -1,0 +1,65 @@
+package server
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/countersign/countersign/internal/iam"
+	"github.com/countersign/countersign/internal/oauth"
+	"github.com/countersign/countersign/internal/web"
+)
+
+// routes lists every URL of the api listener and of the administrator's socket: both
+// serve the same ones, and package authn tells their callers apart.
+//
+//	POST /oauth2/token                                  oauth  RFC 6749 §4.4
+//	POST /oauth2/introspect                             oauth  RFC 7662
+//	POST /oauth2/revoke                                 oauth  RFC 7009
+//	GET  /.well-known/openid-configuration              oauth  OpenID Connect Discovery 1.0
+//	GET  /.well-known/oauth-authorization-server        oauth  RFC 8414
+//	GET  /.well-known/jwks.json                         oauth  RFC 7517
+//	     /api/iam/v1/admin/services[/NAME[/VERB]]       iam    services
+//	POST /api/iam/v1/admin/revocations                  iam    revoke
+//	GET  /api/iam/v1/admin/audit/events                 iam    audit query
+//	POST /api/iam/v1/admin/audit/verify                 iam    audit verify
+//	POST /api/iam/v1/system/audit/events                iam    receivers report
+func (s *Server) routes() (*http.ServeMux, error) {
+	door, err := oauth.New(oauth.Config{
+		Issuer: s.issuer, Keys: s.keys, Registry: s.registry, Minter: s.minter, Audit: s.audit,
+		Admin: s.admin, Authn: s.authn, Logger: s.logger, ExposeReasons: s.cfg.ExposeReasons, Now: s.now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.iam, err = iam.New(iam.Config{
+		Authn: s.authn, Admin: s.admin, Audit: s.audit, ExposeReasons: s.cfg.ExposeReasons, Logger: s.logger, Now: s.now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	door.Mount(mux)
+	for _, route := range s.iam.Routes() {
+		mux.Handle(route.Pattern, route.Handler)
+	}
+	return mux, nil
+}
+
+// wrap puts a listener's checks around the routes.
+func (s *Server) wrap(listener string, hosts []string, next http.Handler) http.Handler {
+	return web.Wrap(web.Config{
+		Logger: s.logger, Now: s.now, TrustedProxies: s.cfg.TrustedProxies, Hosts: hosts,
+		Observe: s.metrics.ObserveHTTP(listener),
+	}, next)
+}
+
+// hosts are the Host values that the api listener serves beside loopback (RULES G7).
+func (s *Server) hosts() []string {
+	hosts := []string{}
+	if issuer, err := url.Parse(s.issuer); err == nil && issuer.Hostname() != "" {
+		hosts = append(hosts, issuer.Hostname())
+	}
+	slices.Sort(hosts)
+	return hosts
+}

@@ -1,0 +1,122 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/web"
+)
+
+func newEventID(now time.Time) string { return countersign.NewRequestID(now) }
+
+// How long a stop waits: first for requests under way, then for what is queued.
+const (
+	drainTimeout = 10 * time.Second
+	closeTimeout = 10 * time.Second
+	// flushEvery is how often the last use of secrets is written.
+	flushEvery = 10 * time.Minute
+)
+
+// Run serves until ctx ends, then drains, stores what is queued and closes.
+//
+// Errors: a listener that failed by itself, and as [Server.Close].
+func (s *Server) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	tasks := []func(context.Context) error{s.serveAPI, s.serveAdmin, s.serveOps, s.flushUsed}
+	done := make(chan error, len(tasks))
+	for _, task := range tasks {
+		go func() {
+			err := task(ctx)
+			if err != nil {
+				cancel(err) // one listener that fails takes the others down in order
+			}
+			done <- err
+		}()
+	}
+	go func() {
+		<-ctx.Done()
+		s.iam.Close() // lets queries that wait answer now, so that the drain is short
+	}()
+	s.logger.InfoContext(ctx, "serving", slog.String("issuer", s.issuer), slog.String("api", s.addresses.API), slog.String("ops", s.addresses.Ops))
+	var errs []error
+	for range tasks {
+		errs = append(errs, <-done)
+	}
+	s.logger.InfoContext(ctx, "stopping")
+	return errors.Join(append(errs, s.Close(context.WithoutCancel(ctx)))...)
+}
+
+func (s *Server) serveAPI(ctx context.Context) error {
+	return web.Serve(ctx, web.ServeConfig{
+		Listener: s.listeners.api, Handler: s.wrap("api", s.hosts(), s.mux), TLS: s.tls, Logger: s.logger, Drain: drainTimeout,
+	})
+}
+
+// serveAdmin answers on the Unix socket. Whoever can open it is on this machine, and
+// what Host they send means nothing.
+func (s *Server) serveAdmin(ctx context.Context) error {
+	return web.Serve(ctx, web.ServeConfig{
+		Listener: s.listeners.admin, Handler: s.wrap("admin", nil, s.mux), Logger: s.logger, Drain: drainTimeout,
+	})
+}
+
+func (s *Server) serveOps(ctx context.Context) error {
+	checks := []check{{"store", s.store.Ping}}
+	handler := opsHandler(s.metrics.Handler(), checks, s.cfg.Ops.Pprof)
+	return web.Serve(ctx, web.ServeConfig{
+		Listener: s.listeners.ops, Handler: s.wrap("ops", nil, handler), Logger: s.logger, Drain: time.Second,
+	})
+}
+
+// flushUsed writes the last use of secrets now and then: it is good to an hour.
+func (s *Server) flushUsed(ctx context.Context) error {
+	ticker := time.NewTicker(flushEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			if err := s.registry.FlushUsed(ctx); err != nil {
+				s.logger.WarnContext(ctx, "the last use of secrets could not be written", slog.Any("error", err))
+			}
+		}
+	}
+}
+
+// Close stores what is queued and gives everything back. Run calls it; call it
+// yourself only for a Server that never ran.
+//
+// Errors: what could not be stored or closed.
+func (s *Server) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
+	var errs []error
+	if s.listeners != nil {
+		s.listeners.close()
+	}
+	if s.iam != nil {
+		s.iam.Close()
+	}
+	if s.registry != nil {
+		errs = append(errs, s.registry.FlushUsed(ctx))
+	}
+	if s.audit != nil {
+		errs = append(errs, s.audit.Commit(ctx, s.event("server.stop", "")), s.audit.Close(ctx))
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	if s.folder != nil {
+		errs = append(errs, s.folder.close())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close: %w", err)
+	}
+	return nil
+}

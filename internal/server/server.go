@@ -1,0 +1,231 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/countersign/countersign/internal/admin"
+	"github.com/countersign/countersign/internal/audit"
+	"github.com/countersign/countersign/internal/authn"
+	"github.com/countersign/countersign/internal/config"
+	"github.com/countersign/countersign/internal/iam"
+	"github.com/countersign/countersign/internal/keys"
+	"github.com/countersign/countersign/internal/registry"
+	"github.com/countersign/countersign/internal/store"
+	"github.com/countersign/countersign/internal/store/sqlstore"
+	"github.com/countersign/countersign/internal/telemetry"
+	"github.com/countersign/countersign/internal/token"
+	"github.com/countersign/countersign/internal/web"
+)
+
+// Options of a [Server]. Config is required.
+type Options struct {
+	Config config.Config
+	// Logger; nil = discard.
+	Logger *slog.Logger
+	// Now is the clock of every decision; nil = time.Now.
+	Now func() time.Time
+	// Version is what metrics and the log call this build.
+	Version string
+}
+
+// Server is a whole Countersign. Make it with [New], then call [Server.Run] once, or
+// [Server.Close] if it shall never run.
+type Server struct {
+	cfg     config.Config
+	logger  *slog.Logger
+	now     func() time.Time
+	metrics *telemetry.Metrics
+	issuer  string
+
+	folder    *dataFolder
+	listeners *listeners
+	addresses Addresses
+
+	store    *sqlstore.Store
+	keys     *keys.Ring
+	audit    *audit.Log
+	registry *registry.Registry
+	admin    *admin.Admin
+	minter   *token.Minter
+	authn    *authn.Authenticator
+	iam      *iam.API
+	mux      *http.ServeMux
+	tls      *tls.Config // nil = plain HTTP
+}
+
+// replica names the audit chain. SQLite has exactly one writer, so one chain.
+const replica = "embedded"
+
+// New opens and binds everything, and serves nothing yet. What it has opened it
+// closes again when it fails.
+//
+// Errors: countersign.Invalid (configuration, data folder, master key),
+// countersign.Conflict (another server has the data folder), countersign.Unavailable
+// (a port, the disk or the database can't be had).
+func New(ctx context.Context, opts Options) (*Server, error) {
+	s := &Server{cfg: opts.Config, logger: opts.Logger, now: opts.Now, metrics: telemetry.New(opts.Version)}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
+	}
+	return s, nil
+}
+
+// open goes from the disk upwards: each step needs those before it.
+func (s *Server) open(ctx context.Context) (err error) {
+	if s.folder, err = openDataFolder(s.cfg.Data); err != nil {
+		return err
+	}
+	if s.listeners, err = bind(ctx, s.cfg.Listen, s.folder); err != nil {
+		return err
+	}
+	s.addresses = Addresses{API: s.listeners.api.Addr().String(), Ops: s.listeners.ops.Addr().String()}
+	if s.issuer = s.cfg.Issuer; s.issuer == "" {
+		s.issuer = s.BaseURL()
+	}
+	if s.store, err = sqlstore.OpenSQLite(ctx, s.folder.file("countersign.db"), sqlstore.Options{}); err != nil {
+		return err
+	}
+	if err = s.openKeys(ctx); err != nil {
+		return err
+	}
+	if err = s.openAudit(ctx); err != nil {
+		return err
+	}
+	if s.registry, err = registry.New(ctx, registry.Config{Store: s.store, Now: s.now}); err != nil {
+		return err
+	}
+	if err = s.openServices(); err != nil {
+		return err
+	}
+	s.addresses.URL = s.BaseURL()
+	return s.folder.writeListen(s.addresses)
+}
+
+func (s *Server) openKeys(ctx context.Context) error {
+	master, err := s.master()
+	if err != nil {
+		return err
+	}
+	var id [16]byte
+	_, _ = rand.Read(id[:])
+	deployment, err := s.store.SetMetaIfAbsent(ctx, "deployment_id", hex.EncodeToString(id[:]))
+	if err != nil {
+		return fmt.Errorf("name the deployment: %w", err)
+	}
+	s.keys, err = keys.Open(ctx, keys.Config{
+		Store: s.store, Master: master, DeploymentID: deployment,
+		Algorithm: s.cfg.Tokens.SigningAlgorithm, TokenLifetime: maxTokenLifetime, Now: s.now,
+	})
+	return err
+}
+
+// maxTokenLifetime is the longest that a token can live, whatever a service asks for.
+const maxTokenLifetime = time.Hour
+
+func (s *Server) master() (*keys.Master, error) {
+	if s.cfg.Keys.MasterEnv != "" {
+		return keys.ParseMaster(s.cfg.Keys.MasterText.Reveal())
+	}
+	if s.cfg.Keys.MasterFileConfigured {
+		return keys.LoadMaster(s.cfg.Keys.MasterFile, false)
+	}
+	return keys.LoadMaster(s.folder.file("master.key"), true)
+}
+
+func (s *Server) openAudit(ctx context.Context) (err error) {
+	s.audit, err = audit.Open(ctx, audit.Config{
+		Store: s.store, Replica: replica, Signer: s.keys,
+		HeadFile: s.folder.file("audit-head.json"), Now: s.now, Logger: s.logger,
+	})
+	if err != nil {
+		return err
+	}
+	for _, key := range s.keys.Created() {
+		if err := s.audit.Commit(ctx, s.event("key.create", keyDetail(key))); err != nil {
+			return err
+		}
+	}
+	return s.audit.Commit(ctx, s.event("server.start", ""))
+}
+
+func (s *Server) openServices() (err error) {
+	if s.minter, err = token.New(token.Config{Issuer: s.issuer, Keys: s.keys, Lifetime: s.cfg.Tokens.Lifetime, Now: s.now}); err != nil {
+		return err
+	}
+	if s.admin, err = admin.New(admin.Config{Store: s.store, Audit: s.audit, Registry: s.registry, Keys: s.keys, Now: s.now}); err != nil {
+		return err
+	}
+	local := uint32(os.Geteuid()) //nolint:gosec // G115: user ids are 32 bits wide
+	if s.authn, err = authn.New(authn.Config{Issuer: s.issuer, Keys: s.keys, Registry: s.registry, LocalUID: local, Now: s.now}); err != nil {
+		return err
+	}
+	if s.mux, err = s.routes(); err != nil {
+		return err
+	}
+	return s.openTLS()
+}
+
+func (s *Server) openTLS() error {
+	if s.cfg.TLS.CertFile == "" {
+		return nil
+	}
+	certificates, err := web.NewCertificates(s.cfg.TLS.CertFile, s.cfg.TLS.KeyFile, s.logger, s.now)
+	if err != nil {
+		return err
+	}
+	s.tls = certificates.TLSConfig()
+	return nil
+}
+
+func keyDetail(k store.SigningKey) string {
+	return fmt.Sprintf("%s key %s (%s)", k.Purpose, k.KID, k.Algorithm)
+}
+
+// event is about the server itself.
+func (s *Server) event(action, detail string) audit.Event {
+	now := s.now()
+	return audit.Event{
+		ID: newEventID(now), Time: now, Action: action, Decision: audit.Changed, Reason: "ok",
+		Actor: fmt.Sprintf("local:%d", os.Geteuid()), Detail: detail,
+	}
+}
+
+// Addresses returns the addresses that were bound.
+func (s *Server) Addresses() Addresses { return s.addresses }
+
+// Issuer returns our issuer URL: the iss of every token.
+func (s *Server) Issuer() string { return s.issuer }
+
+// BaseURL returns the URL at which the api listener answers on this machine.
+func (s *Server) BaseURL() string {
+	scheme := "http"
+	if s.cfg.TLS.CertFile != "" {
+		scheme = "https"
+	}
+	host := s.addresses.API
+	if address, err := netip.ParseAddrPort(host); err == nil && address.Addr().IsUnspecified() {
+		host = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), address.Port()).String()
+	}
+	return (&url.URL{Scheme: scheme, Host: host}).String()
+}
+
+// AdminSocket returns the path of the local administrator's Unix socket.
+func (s *Server) AdminSocket() string { return filepath.Join(s.cfg.Data, "admin.sock") }

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Prints the table of speed and memory. Needs wrk and node; both are installed if they
+# are missing, and the peer is installed from npm into .tools.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+if ! command -v wrk >/dev/null; then
+  as_root=()
+  [ "$(id -u)" = 0 ] || as_root=(sudo)
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends wrk
+fi
+peer=.tools/oidc-provider
+mkdir -p "$peer"
+cp test/bench/oidcprovider/package.json test/bench/oidcprovider/server.mjs "$peer"
+[ -d "$peer/node_modules/oidc-provider" ] || npm install --prefix "$peer" --silent --no-audit --no-fund
+go build -o .tools/floor ./test/bench/floor
+go run ./test/bench -countersign ./countersign -floor .tools/floor -oidc-provider "$peer" "$@"

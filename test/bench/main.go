@@ -1,0 +1,56 @@
+// Command bench prints the table of `make bench`: the token endpoint against its
+// physical limit and its fastest peer, token verification against the raw signature
+// check, start and memory. Everything that is compared runs in turns in the same run,
+// and the ratios are taken turn by turn: machines are noisy, ratios less so.
+//
+// It needs wrk, node and the folder with oidc-provider installed; scripts/bench.sh
+// sees to that. Load stays on loopback and is bounded by -seconds and -rounds.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"log"
+	"os"
+)
+
+type options struct {
+	binary, floor, peer string
+	seconds, rounds     int
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.binary, "countersign", "./countersign", "the release build")
+	flag.StringVar(&o.floor, "floor", "", "the floor program")
+	flag.StringVar(&o.peer, "oidc-provider", "", "the folder with oidc-provider installed; empty = without it")
+	flag.IntVar(&o.seconds, "seconds", 4, "length of one measurement")
+	flag.IntVar(&o.rounds, "rounds", 3, "turns; the median is printed")
+	flag.Parse()
+	folder, err := os.MkdirTemp("", "countersign-bench-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = run(o, folder)
+	_ = os.RemoveAll(folder)
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(o options, folder string) error {
+	fmt.Println("Medians of", o.rounds, "turns of", o.seconds, "s; ratios turn by turn. Goals are those of the design.")
+	if err := tokenEndpoint(o, folder); err != nil {
+		return fmt.Errorf("token endpoint: %w", err)
+	}
+	if err := verification(); err != nil {
+		return fmt.Errorf("verification: %w", err)
+	}
+	if err := coldStart(o, folder); err != nil {
+		return fmt.Errorf("cold start: %w", err)
+	}
+	return nil
+}
+
+// row prints one line of the table.
+func row(what, figure, goal string) { fmt.Printf("  %-66s %22s   %s\n", what, figure, goal) }

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+)
+
+// subject is one server under the load of the token endpoint.
+type subject struct {
+	name, url, secret string
+}
+
+// tokenEndpoint prints the rows of the token endpoint.
+func tokenEndpoint(o options, folder string) error {
+	floor, err := start(nil, o.floor, "-file", filepath.Join(folder, "floor.log"))
+	if err != nil {
+		return err
+	}
+	defer floor.end()
+	signer, err := start(nil, o.floor, "-sign-only")
+	if err != nil {
+		return err
+	}
+	defer signer.end()
+	cs, _, err := startCountersign(o.binary, filepath.Join(folder, "load"))
+	if err != nil {
+		return err
+	}
+	defer cs.end()
+	if err := cs.register(o.binary); err != nil {
+		return err
+	}
+	subjects := []subject{
+		{"countersign", cs.url + "/oauth2/token", cs.secret},
+		{"floor", floor.url + "/token", "x"},
+		{"sign only", signer.url + "/token", "x"},
+	}
+	if o.peer != "" {
+		const secret = "a-secret-for-the-benchmark-only"
+		peer, err := start([]string{"CLIENT_SECRET=" + secret}, "node", filepath.Join(o.peer, "server.mjs"))
+		if err != nil {
+			return err
+		}
+		defer peer.end()
+		subjects = append(subjects, subject{"oidc-provider", peer.url + "/token", secret})
+	}
+	fmt.Println("\nclient_credentials, ES256, audit durable before the reply (requests/s)")
+	goals := map[string]string{
+		"floor 16": "≥ 0.80", "floor 64": "≥ 0.80", "floor 256": "≥ 0.80",
+		"sign only 64": "≥ 0.60", "sign only 256": "≥ 0.70", "oidc-provider 16": "≥ 2.5", "oidc-provider 64": "≥ 3.5",
+	}
+	for _, connections := range []int{1, 16, 64, 256} {
+		if err := compare(o, folder, subjects, connections, goals); err != nil {
+			return err
+		}
+	}
+	return allocation(o, folder, cs, subjects[0])
+}
+
+// compare loads every subject in turn and prints its rate and ours as a ratio to it.
+func compare(o options, folder string, subjects []subject, connections int, goals map[string]string) error {
+	rates := make(map[string][]float64)
+	ratios := make(map[string][]float64)
+	for range o.rounds {
+		for _, s := range subjects {
+			rate, err := load(folder, s, connections, o.seconds)
+			if err != nil {
+				return fmt.Errorf("%s at c=%d: %w", s.name, connections, err)
+			}
+			rates[s.name] = append(rates[s.name], rate)
+		}
+		turn := len(rates["countersign"]) - 1
+		for _, s := range subjects[1:] {
+			ratios[s.name] = append(ratios[s.name], rates["countersign"][turn]/rates[s.name][turn])
+		}
+	}
+	for _, s := range subjects {
+		row(fmt.Sprintf("c=%-3d  %s", connections, s.name), fmt.Sprintf("%.0f/s", median(rates[s.name])), "")
+		if s.name != "countersign" {
+			row("        countersign ÷ "+s.name, fmt.Sprintf("%.2f", median(ratios[s.name])), goals[fmt.Sprintf("%s %d", s.name, connections)])
+		}
+	}
+	return nil
+}
+
+var (
+	rateLine  = regexp.MustCompile(`(?m)^Requests/sec:\s+([0-9.]+)`)
+	errorLine = regexp.MustCompile(`(?m)^\s*(Non-2xx or 3xx responses|Socket errors): .*`)
+)
+
+// load runs wrk and returns the requests per second. A single refused request fails it.
+func load(folder string, s subject, connections, seconds int) (float64, error) {
+	script := filepath.Join(folder, "post.lua")
+	basic := base64.StdEncoding.EncodeToString([]byte("document-service:" + s.secret))
+	body := "grant_type=client_credentials&scope=s2s%3Ainternal"
+	if s.name != "oidc-provider" {
+		body += "&audience=parse-service"
+	}
+	lua := fmt.Sprintf("wrk.method = \"POST\"\nwrk.body = %q\nwrk.headers[\"Content-Type\"] = \"application/x-www-form-urlencoded\"\nwrk.headers[\"Authorization\"] = \"Basic %s\"\n", body, basic)
+	if err := os.WriteFile(script, []byte(lua), 0o600); err != nil {
+		return 0, err
+	}
+	out, err := exec.Command("wrk", "-t1", "-c"+strconv.Itoa(connections), "-d"+strconv.Itoa(seconds)+"s", "-s", script, s.url).CombinedOutput() //nolint:gosec // G204: loopback only
+	if err != nil {
+		return 0, fmt.Errorf("wrk: %w: %s", err, out)
+	}
+	if line := errorLine.Find(out); line != nil {
+		return 0, errors.New(string(line))
+	}
+	match := rateLine.FindSubmatch(out)
+	if match == nil {
+		return 0, fmt.Errorf("wrk said no rate: %s", out)
+	}
+	return strconv.ParseFloat(string(match[1]), 64)
+}
+
+// allocation prints what a token request allocates, all of the server included.
+func allocation(o options, folder string, cs *countersign, s subject) error {
+	before, err := cs.metric("go_memstats_alloc_bytes_total")
+	if err != nil {
+		return err
+	}
+	rate, err := load(folder, s, 16, o.seconds)
+	if err != nil {
+		return err
+	}
+	after, err := cs.metric("go_memstats_alloc_bytes_total")
+	if err != nil {
+		return err
+	}
+	row("allocated for one token request", fmt.Sprintf("%.1f KiB", (after-before)/(rate*float64(o.seconds))/1024), "≤ 30 KiB")
+	return nil
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[len(sorted)/2]
+}
