@@ -2,28 +2,82 @@ package registry
 
 import (
 	"context"
+	"hash/maphash"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
+	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/store"
 )
 
 // Config of a [Registry]. Store is required.
 type Config struct {
 	Store store.Store
-	Now   func() time.Time
-	// MaxServices bounds the cached services; 0 = 100,000. The least recently used goes.
+	// Now is the clock; nil = time.Now.
+	Now func() time.Time
+	// MaxServices bounds the cached services; 0 = 100,000. One that was not asked for
+	// lately goes first.
 	MaxServices int
 }
 
-// Registry is the in-memory view that the front doors read. Safe for concurrent use.
-type Registry struct{}
+const (
+	defaultMaxServices = 100_000
+	maxUnknown         = 10_000
+	unknownFor         = time.Second
+	// manyShards keeps requests for different services off one lock. A small cache
+	// has one shard, so that its bound is exact.
+	manyShards     = 16
+	shardsFromSize = 1024
+)
 
-// New loads the live revocations and starts with no cached service.
-func New(ctx context.Context, cfg Config) (*Registry, error) { panic("contract") }
+// Registry is the in-memory view that the front doors read. Safe for concurrent use.
+type Registry struct {
+	store       store.Store
+	now         func() time.Time
+	seed        maphash.Seed
+	shards      []shard
+	loads       singleflight.Group
+	revocations revocations
+	uses        uses
+}
+
+// New loads the live revocations and starts with no cached service. Revocations that
+// are committed while it runs have to be given to [Registry.Revoke] as well.
+//
+// Errors: countersign.Invalid for a bad Config, countersign.Unavailable.
+func New(ctx context.Context, cfg Config) (*Registry, error) {
+	if cfg.Store == nil || cfg.MaxServices < 0 {
+		return nil, countersign.NewError(countersign.Invalid, countersign.ReasonParameterInvalid,
+			"the registry needs a store, and a bound that is not negative")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.MaxServices == 0 {
+		cfg.MaxServices = defaultMaxServices
+	}
+	count := 1
+	if cfg.MaxServices >= shardsFromSize {
+		count = manyShards
+	}
+	r := &Registry{store: cfg.Store, now: cfg.Now, seed: maphash.MakeSeed(), shards: make([]shard, count)}
+	for i := range r.shards {
+		r.shards[i].init(cfg.MaxServices/count, maxUnknown/count)
+	}
+	r.revocations.init(cfg.Now())
+	r.uses.init()
+	if err := r.loadRevocations(ctx); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
 
 // Service is the compiled view of one service. Never change it: it is shared.
 type Service struct {
 	store.Service
+	// Secrets are those that were alive when it was loaded, oldest first. ExpiresAt
+	// still has to be looked at.
 	Secrets []Secret
 }
 
@@ -34,29 +88,30 @@ type Secret struct {
 	ExpiresAt time.Time // zero = stays
 }
 
-// Service returns the service of that name; a cached one without a database read.
+// Service returns the service of that name; a cached one without a database read
+// and without an allocation. A disabled service is returned like any other.
 //
 // Errors: countersign.NotFound, countersign.Unavailable.
-func (r *Registry) Service(ctx context.Context, name string) (*Service, error) { panic("contract") }
+func (r *Registry) Service(ctx context.Context, name string) (*Service, error) {
+	shard := r.shard(name)
+	if service := shard.service(name); service != nil {
+		return service, nil
+	}
+	return r.missed(ctx, shard, name)
+}
 
 // Forget drops the cached view of a service. Admin calls it after every commit that
 // changed the service; a load that began before it does not bring the old view back.
-func (r *Registry) Forget(name string) { panic("contract") }
-
-// Revoke takes a committed revocation into the view.
-func (r *Registry) Revoke(rev store.Revocation) { panic("contract") }
-
-// Revoked reports whether a token of ours is revoked: by its jti, by its service's
-// uid and iat, or because the service is disabled, deleted or re-created (uid differs).
-//
-// Errors: countersign.Unavailable when that can't be told; then the token is refused.
-func (r *Registry) Revoked(ctx context.Context, jti, service, serviceUID string, issuedAt time.Time) (bool, error) {
-	panic("contract")
+func (r *Registry) Forget(name string) {
+	// In this order: who comes after the generation has changed may join the old load
+	// only until the second line, and so has come before Forget returned.
+	r.shard(name).forget(name)
+	r.loads.Forget(name)
 }
 
-// Used notes that a secret was used. FlushUsed writes what was noted, at most once
-// an hour per secret; the server calls it in the background and at stop.
-func (r *Registry) Used(serviceName, secretID string, at time.Time) { panic("contract") }
-
-// FlushUsed writes the noted uses.
-func (r *Registry) FlushUsed(ctx context.Context) error { panic("contract") }
+func (r *Registry) shard(name string) *shard {
+	if len(r.shards) == 1 {
+		return &r.shards[0]
+	}
+	return &r.shards[maphash.String(r.seed, name)%uint64(len(r.shards))]
+}

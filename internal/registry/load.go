@@ -1,0 +1,89 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/store"
+)
+
+// loadTimeout ends a load that nobody may be waiting for any more.
+const loadTimeout = 10 * time.Second
+
+// errUnknown is shared: it holds nothing of the request.
+var errUnknown = countersign.NewError(countersign.NotFound, countersign.ReasonObjectUnknown, "there is no such service")
+
+// missed is the way of a name that is not cached.
+func (r *Registry) missed(ctx context.Context, s *shard, name string) (*Service, error) {
+	// What can't be a name needs no database to be unknown.
+	if !isName(name) || s.isUnknown(name, r.now()) {
+		return nil, errUnknown
+	}
+	// One load at a time for a name. It is nobody's own: it goes on when the request
+	// that began it is given up.
+	loading := r.loads.DoChan(name, func() (any, error) {
+		loadCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
+		defer cancel()
+		return r.load(loadCtx, s, name)
+	})
+	select {
+	case done := <-loading:
+		if done.Err != nil {
+			return nil, done.Err
+		}
+		return done.Val.(*Service), nil
+	case <-ctx.Done():
+		return nil, countersign.WrapError(countersign.Unavailable, countersign.ReasonStoreUnavailable,
+			"the store is not available", fmt.Errorf("load a service: %w", ctx.Err()))
+	}
+}
+
+// load reads a service and keeps what it found, unless Forget came in between.
+func (r *Registry) load(ctx context.Context, s *shard, name string) (*Service, error) {
+	generation := s.current()
+	row, err := r.store.Service(ctx, name)
+	if errors.Is(err, countersign.NotFound) {
+		s.putUnknown(name, generation, r.now())
+		return nil, errUnknown
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load a service: %w", err)
+	}
+	secrets, err := r.store.ClientSecrets(ctx, row.UID)
+	if err != nil {
+		return nil, fmt.Errorf("load client secrets: %w", err)
+	}
+	service := compile(row, secrets, r.now())
+	s.put(name, generation, service)
+	return service, nil
+}
+
+func compile(row store.Service, secrets []store.ClientSecret, now time.Time) *Service {
+	service := &Service{Service: row}
+	for _, secret := range secrets {
+		live := secret.ExpiresAt.IsZero() || secret.ExpiresAt.After(now)
+		var hash [32]byte
+		if !live || len(secret.Hash) != len(hash) { // a hash of another size opens nothing
+			continue
+		}
+		copy(hash[:], secret.Hash)
+		service.Secrets = append(service.Secrets, Secret{ID: secret.ID, Hash: hash, ExpiresAt: secret.ExpiresAt})
+	}
+	return service
+}
+
+// isName reports whether a service may have that name: [a-z0-9][a-z0-9-]{0,62}.
+func isName(name string) bool {
+	if name == "" || len(name) > 63 || name[0] == '-' {
+		return false
+	}
+	for _, c := range []byte(name) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,153 @@
+package registry
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// shard holds the services whose names hash to it, and the names that were unknown
+// a moment ago.
+type shard struct {
+	mu sync.RWMutex
+	// generation changes with each forget: what was read before it is not kept.
+	generation uint64
+	entries    map[string]*entry
+	// ring and hand are the clock of the second-chance eviction.
+	ring []*entry
+	hand int
+	max  int
+
+	unknown unknownNames
+}
+
+type entry struct {
+	name    string
+	service *Service
+	index   int         // in ring
+	asked   atomic.Bool // since the hand last came by
+}
+
+func (s *shard) init(maxServices, maxUnknown int) {
+	s.entries, s.max = make(map[string]*entry), maxServices
+	s.unknown.max = maxUnknown
+}
+
+// service returns the cached service, or nil.
+func (s *shard) service(name string) *Service {
+	s.mu.RLock()
+	e := s.entries[name]
+	if e == nil {
+		s.mu.RUnlock()
+		return nil
+	}
+	service := e.service
+	s.mu.RUnlock()
+	if !e.asked.Load() { // no write to a shared line where it is set already
+		e.asked.Store(true)
+	}
+	return service
+}
+
+func (s *shard) current() uint64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.generation
+}
+
+func (s *shard) isUnknown(name string, now time.Time) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.unknown.has(name, now)
+}
+
+func (s *shard) forget(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.generation++
+	s.unknown.drop(name)
+	if e := s.entries[name]; e != nil {
+		s.remove(e)
+	}
+}
+
+// put keeps what was read in a generation, if that is still the current one.
+func (s *shard) put(name string, generation uint64, service *Service) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.generation != generation {
+		return
+	}
+	s.unknown.drop(name)
+	if e := s.entries[name]; e != nil {
+		s.remove(e)
+	}
+	e := &entry{name: name, service: service, index: len(s.ring)}
+	s.entries[name] = e
+	if len(s.ring) < s.max {
+		s.ring = append(s.ring, e)
+		return
+	}
+	e.index = s.victim()
+	delete(s.entries, s.ring[e.index].name)
+	s.ring[e.index] = e
+	s.hand = e.index + 1
+}
+
+func (s *shard) putUnknown(name string, generation uint64, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.generation == generation {
+		s.unknown.add(name, now)
+	}
+}
+
+// victim returns the place of the first entry that nobody has asked for since the
+// hand last came by; the hand comes round at most once.
+func (s *shard) victim() int {
+	for ; ; s.hand++ {
+		if s.hand >= len(s.ring) {
+			s.hand = 0
+		}
+		if !s.ring[s.hand].asked.Swap(false) {
+			return s.hand
+		}
+	}
+}
+
+func (s *shard) remove(e *entry) {
+	last := s.ring[len(s.ring)-1]
+	s.ring[e.index], last.index = last, e.index
+	s.ring[len(s.ring)-1] = nil
+	s.ring = s.ring[:len(s.ring)-1]
+	delete(s.entries, e.name)
+}
+
+// unknownNames remembers for a second which names do not exist: in two halves, so
+// that the old ones go at once and a flood of names costs no search.
+type unknownNames struct {
+	max       int
+	young     map[string]time.Time // name -> until
+	old       map[string]time.Time
+	youngFrom time.Time
+}
+
+func (u *unknownNames) has(name string, now time.Time) bool {
+	until, ok := u.young[name]
+	if !ok {
+		until, ok = u.old[name]
+	}
+	return ok && now.Before(until)
+}
+
+func (u *unknownNames) add(name string, now time.Time) {
+	if u.young == nil || len(u.young) >= u.max/2 || now.Sub(u.youngFrom) >= unknownFor {
+		u.old, u.young, u.youngFrom = u.young, make(map[string]time.Time), now
+	}
+	u.young[name] = now.Add(unknownFor)
+}
+
+func (u *unknownNames) drop(name string) {
+	delete(u.young, name)
+	delete(u.old, name)
+}
