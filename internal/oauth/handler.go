@@ -1,0 +1,139 @@
+package oauth
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/admin"
+	"github.com/countersign/countersign/internal/audit"
+	"github.com/countersign/countersign/internal/authn"
+	"github.com/countersign/countersign/internal/keys"
+	"github.com/countersign/countersign/internal/registry"
+	"github.com/countersign/countersign/internal/token"
+	"github.com/countersign/countersign/internal/web"
+)
+
+// The paths, below the issuer URL.
+const (
+	pathToken      = "/oauth2/token"
+	pathIntrospect = "/oauth2/introspect"
+	pathRevoke     = "/oauth2/revoke"
+	pathOpenID     = "/.well-known/openid-configuration"
+	pathMetadata   = "/.well-known/oauth-authorization-server"
+	pathJWKS       = "/.well-known/jwks.json"
+)
+
+// Config of a [Handler]. All fields up to Authn are required.
+type Config struct {
+	// Issuer is our issuer URL, exactly as tokens carry it.
+	Issuer   string
+	Keys     *keys.Ring
+	Registry *registry.Registry
+	Minter   *token.Minter
+	Audit    *audit.Log
+	Admin    *admin.Admin
+	Authn    *authn.Authenticator
+	// Logger; nil = discard.
+	Logger *slog.Logger
+	// ExposeReasons adds "reason" to what refused clients get. The reasons of a
+	// failed client authentication are never shown (RULES B4).
+	ExposeReasons bool
+	// Now is the clock; nil = time.Now.
+	Now func() time.Time
+	// Sleep waits for d by that clock, or returns the error of ctx; nil = a timer.
+	Sleep func(ctx context.Context, d time.Duration) error
+}
+
+// Handler serves the endpoints. Safe for concurrent use.
+type Handler struct {
+	cfg       Config
+	secrets   secretChecker
+	failures  *web.Limiter[failureKey]
+	waiting   chan struct{} // one for each request in waitOut
+	metadata  document
+	endpoints []Route
+}
+
+// Route is one URL and what serves it.
+type Route struct {
+	// Pattern is a pattern of http.ServeMux.
+	Pattern string
+	Handler http.Handler
+}
+
+// New checks the configuration.
+//
+// Errors: countersign.Invalid.
+func New(cfg Config) (*Handler, error) {
+	if cfg.Keys == nil || cfg.Registry == nil || cfg.Minter == nil || cfg.Audit == nil || cfg.Admin == nil || cfg.Authn == nil {
+		return nil, countersign.NewError(countersign.Invalid, "", "oauth: a required field of Config is missing")
+	}
+	issuer, err := url.Parse(cfg.Issuer)
+	if err != nil || issuer.Host == "" || issuer.RawQuery != "" || issuer.Fragment != "" || issuer.User != nil {
+		return nil, countersign.NewError(countersign.Invalid, "", "oauth: the issuer must be an absolute URL without query and fragment")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Sleep == nil {
+		cfg.Sleep = sleep
+	}
+	h := &Handler{cfg: cfg, secrets: newSecretChecker(cfg.Keys), waiting: make(chan struct{}, maxWaiting)}
+	h.failures = web.NewLimiter[failureKey](web.LimiterConfig{Every: failureEvery, Burst: failureBurst, Now: cfg.Now})
+	if h.metadata, err = newMetadata(cfg.Issuer); err != nil {
+		return nil, err
+	}
+	h.endpoints = h.routes(strings.TrimSuffix(issuer.Path, "/"))
+	return h, nil
+}
+
+// Routes returns every URL of this front door. Each has two patterns: one with the
+// method that is served and one that answers 405 to all others.
+func (h *Handler) Routes() []Route { return h.endpoints }
+
+// Mount adds every route to mux.
+func (h *Handler) Mount(mux *http.ServeMux) {
+	for _, route := range h.endpoints {
+		mux.Handle(route.Pattern, route.Handler)
+	}
+}
+
+// routes lists the endpoints. An issuer with a path (behind a proxy that keeps it)
+// is served below that path too; RFC 8414 §3.1 puts its metadata in front of it.
+func (h *Handler) routes(prefix string) []Route {
+	endpoints := []struct {
+		method, path string
+		serve        web.Handler
+	}{
+		{http.MethodPost, pathToken, h.Token},
+		{http.MethodPost, pathIntrospect, h.Introspect},
+		{http.MethodPost, pathRevoke, h.Revoke},
+		{http.MethodGet, pathOpenID, h.Metadata},
+		{http.MethodGet, pathMetadata, h.Metadata},
+		{http.MethodGet, pathJWKS, h.JWKS},
+	}
+	var list []Route
+	for _, e := range endpoints {
+		paths := []string{e.path}
+		if prefix != "" {
+			paths = append(paths, prefix+e.path)
+			if e.path == pathMetadata {
+				paths = append(paths, pathMetadata+prefix)
+			}
+		}
+		serve := web.Handle(h.cfg.Logger, h.writeError, e.serve)
+		refuse := http.HandlerFunc(h.methodNotAllowed(e.method))
+		for _, path := range paths {
+			list = append(list, Route{e.method + " " + path, serve}, Route{path, refuse})
+		}
+	}
+	return list
+}

@@ -1,0 +1,73 @@
+package oauth
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/admin"
+	"github.com/countersign/countersign/internal/audit"
+	"github.com/countersign/countersign/verify"
+)
+
+// Revoke ends a token. A client may end those that were issued to itself, the local
+// administrator every one (RULES B5). 200 means that the token is good nowhere here
+// any more: it was ended now, or it was no good token to begin with. token_type_hint
+// is ignored: there is one type of token.
+//
+// Source: RFC 7009 §2.
+func (h *Handler) Revoke(w http.ResponseWriter, r *http.Request) error {
+	d := h.newDecision(r.Context(), "revoke")
+	if err := h.revoke(r, d); err != nil {
+		d.refused(r.Context(), audit.Refused, countersign.ReasonOf(err))
+		return err
+	}
+	header := w.Header()
+	header["Cache-Control"], header["Pragma"] = noStoreValue, noCacheValue
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+func (h *Handler) revoke(r *http.Request, d *decision) error {
+	ctx := r.Context()
+	creds, presented, err := parseTokenParameter(r)
+	d.claims(creds)
+	if err != nil {
+		return err
+	}
+	asker, err := h.identify(r, creds, d)
+	if err != nil {
+		return err
+	}
+	t, reason, err := h.inspect(r, presented)
+	if err != nil {
+		return err
+	}
+	if t == nil { // RFC 7009 §2.2: no error, for the client has what it wanted
+		d.refused(ctx, audit.Refused, reason)
+		return nil
+	}
+	d.event.TokenID = t.ID
+	if !asker.localAdmin && !asker.owns(t) {
+		return countersign.NewError(countersign.Denied, countersign.ReasonServiceNotAllowed,
+			"the token was not issued to this client")
+	}
+	return h.end(ctx, asker, t, d)
+}
+
+// end stores the revocation together with its event; admin emits that one.
+func (h *Handler) end(ctx context.Context, a asker, t *verify.Token, d *decision) error {
+	actor := admin.Actor{
+		ID: d.event.Actor, RequestID: d.event.ID, ClientAddr: d.event.ClientAddr, Proof: d.event.Proof,
+		SuperAdmin: a.localAdmin,
+	}
+	if a.client != nil {
+		actor.ID = "service:" + a.client.Name
+	}
+	d.emitted = true
+	if err := h.cfg.Admin.RevokeToken(ctx, actor, t.ID, t.ExpiresAt); err != nil {
+		return fmt.Errorf("revoke token: %w", err)
+	}
+	return nil
+}
