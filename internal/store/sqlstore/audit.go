@@ -13,27 +13,27 @@ const (
 )
 
 const (
-	// The recursion hops from chain to chain by the index instead of reading it all.
-	selectReplicas = `WITH RECURSIVE chain (replica) AS (
-SELECT MIN(replica) FROM audit_block
-UNION ALL
-SELECT (SELECT MIN(b.replica) FROM audit_block b WHERE b.replica > chain.replica) FROM chain WHERE chain.replica IS NOT NULL)
-SELECT replica FROM chain WHERE replica IS NOT NULL
-UNION SELECT replica FROM audit_head ORDER BY replica`
-
-	selectBlocks = `SELECT ` + blockColumns + ` FROM audit_block
-WHERE replica = $1 AND seq > $2 AND last_at >= $3 AND first_at <= $4 ORDER BY seq LIMIT $5`
-
-	selectTail = `SELECT ` + blockColumns + ` FROM audit_block WHERE replica = $1 ORDER BY seq DESC LIMIT 1`
-
 	insertBlock = `INSERT INTO audit_block (` + blockColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
-
-	selectHeads = `SELECT ` + headColumns + ` FROM audit_head WHERE replica = $1 ORDER BY seq`
 
 	upsertHead = `INSERT INTO audit_head (` + headColumns + `) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (replica, seq) DO UPDATE SET hash = excluded.hash, signed_at = excluded.signed_at,
 kid = excluded.kid, signature = excluded.signature`
 )
+
+// The recursion hops from chain to chain by the index instead of reading it all.
+var selectReplicas = query[string]{"list audit chains", `WITH RECURSIVE chain (replica) AS (
+SELECT MIN(replica) FROM audit_block
+UNION ALL
+SELECT (SELECT MIN(b.replica) FROM audit_block b WHERE b.replica > chain.replica) FROM chain WHERE chain.replica IS NOT NULL)
+SELECT replica FROM chain WHERE replica IS NOT NULL
+UNION SELECT replica FROM audit_head ORDER BY replica`, scanText}
+
+var selectBlocks = query[store.AuditBlock]{"list audit blocks", `SELECT ` + blockColumns + ` FROM audit_block
+WHERE replica = $1 AND seq > $2 AND last_at >= $3 AND first_at <= $4 ORDER BY seq LIMIT $5`, scanBlock}
+
+var selectTail = query[store.AuditBlock]{"read the last audit block", `SELECT ` + blockColumns + ` FROM audit_block WHERE replica = $1 ORDER BY seq DESC LIMIT 1`, scanBlock}
+
+var selectHeads = query[store.AuditHead]{"list audit heads", `SELECT ` + headColumns + ` FROM audit_head WHERE replica = $1 ORDER BY seq`, scanHead}
 
 func scanBlock(r row) (store.AuditBlock, error) {
 	var (
@@ -63,7 +63,7 @@ func scanHead(r row) (store.AuditHead, error) {
 
 // AuditReplicas implements store.AuditReader.
 func (s *session) AuditReplicas(ctx context.Context) ([]string, error) {
-	return list(ctx, s, "list audit chains", selectReplicas, scanText)
+	return selectReplicas.list(ctx, s)
 }
 
 // AuditBlocks implements store.AuditReader.
@@ -79,17 +79,17 @@ func (s *session) AuditBlocks(ctx context.Context, r store.AuditRange) ([]store.
 	if !r.Until.IsZero() {
 		until = micros(r.Until)
 	}
-	return list(ctx, s, "list audit blocks", selectBlocks, scanBlock, r.Replica, r.After, since, until, n)
+	return selectBlocks.list(ctx, s, r.Replica, r.After, since, until, n)
 }
 
 // AuditTail implements store.AuditReader.
 func (s *session) AuditTail(ctx context.Context, replica string) (store.AuditBlock, error) {
-	return one(ctx, s, "read the last audit block", selectTail, scanBlock, replica)
+	return selectTail.one(ctx, s, replica)
 }
 
 // AuditHeads implements store.AuditReader.
 func (s *session) AuditHeads(ctx context.Context, replica string) ([]store.AuditHead, error) {
-	return list(ctx, s, "list audit heads", selectHeads, scanHead, replica)
+	return selectHeads.list(ctx, s, replica)
 }
 
 // AppendAuditBlock implements store.AuditWriter.

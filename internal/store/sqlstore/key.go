@@ -10,12 +10,12 @@ import (
 const keyColumns = `kid, purpose, algorithm, public, sealed, created_at, publish_at, use_from, use_until, keep_until`
 
 const (
-	selectKeys = `SELECT ` + keyColumns + ` FROM signing_key WHERE purpose = $1 ORDER BY created_at, kid`
-
 	insertKey = `INSERT INTO signing_key (` + keyColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 
 	scheduleKey = `UPDATE signing_key SET use_until = $2, keep_until = $3 WHERE kid = $1`
 )
+
+var selectKeys = query[store.SigningKey]{"list signing keys", `SELECT ` + keyColumns + ` FROM signing_key WHERE purpose = $1 ORDER BY created_at, kid`, scanKey}
 
 func scanKey(r row) (store.SigningKey, error) {
 	var (
@@ -35,7 +35,7 @@ func scanKey(r row) (store.SigningKey, error) {
 
 // SigningKeys implements store.SigningKeys.
 func (s *session) SigningKeys(ctx context.Context, purpose string) ([]store.SigningKey, error) {
-	return list(ctx, s, "list signing keys", selectKeys, scanKey, purpose)
+	return selectKeys.list(ctx, s, purpose)
 }
 
 // CreateSigningKey implements store.KeyWriter.

@@ -8,17 +8,17 @@ import (
 )
 
 const (
-	selectMeta = `SELECT value FROM meta WHERE key = $1`
-
 	// The update changes nothing; it is there so that RETURNING answers with the row
 	// that was there first.
 	insertMeta = `INSERT INTO meta (key, value) VALUES ($1, $2)
 ON CONFLICT (key) DO UPDATE SET value = meta.value RETURNING value`
 )
 
+var selectMeta = query[string]{"read a setting of the deployment", `SELECT value FROM meta WHERE key = $1`, scanText}
+
 // Meta implements store.Meta.
 func (s *session) Meta(ctx context.Context, key string) (string, error) {
-	return one(ctx, s, "read a setting of the deployment", selectMeta, scanText, key)
+	return selectMeta.one(ctx, s, key)
 }
 
 // SetMetaIfAbsent implements store.Meta.

@@ -10,9 +10,6 @@ import (
 const revocationColumns = `seq, jti, service, service_uid, before_at, expires_at, created_at`
 
 const (
-	selectRevocations = `SELECT ` + revocationColumns + ` FROM revocation
-WHERE seq > $1 AND (expires_at = 0 OR expires_at > $2) ORDER BY seq LIMIT $3`
-
 	// The counter's row stays locked until the commit, on every database. So numbers
 	// are given in the order of the commits, and nobody sees n+1 before n (RULES E2).
 	nextRevocation = `INSERT INTO counter (name, value) VALUES ('revocation', 1)
@@ -26,6 +23,9 @@ ON CONFLICT (name) DO UPDATE SET value = counter.value + 1 RETURNING value`
 // keepDead is how long a revocation stays in the table after it has ended, so that
 // no replica with a slow clock loses one that it still needs.
 const keepDead = 24 * time.Hour
+
+var selectRevocations = query[store.Revocation]{"list revocations", `SELECT ` + revocationColumns + ` FROM revocation
+WHERE seq > $1 AND (expires_at = 0 OR expires_at > $2) ORDER BY seq LIMIT $3`, scanRevocation}
 
 func scanRevocation(r row) (store.Revocation, error) {
 	var (
@@ -45,7 +45,7 @@ func (s *session) Revocations(ctx context.Context, after int64, alive time.Time,
 	if err != nil {
 		return nil, err
 	}
-	return list(ctx, s, "list revocations", selectRevocations, scanRevocation, after, micros(alive), n)
+	return selectRevocations.list(ctx, s, after, micros(alive), n)
 }
 
 // PutRevocation implements store.Tx. It also forgets revocations that ended more

@@ -10,8 +10,6 @@ import (
 const secretColumns = `id, service_uid, hash, created_at, expires_at, last_used_at`
 
 const (
-	selectSecrets = `SELECT ` + secretColumns + ` FROM client_secret WHERE service_uid = $1 ORDER BY created_at, id`
-
 	// A secret never moves to another service.
 	upsertSecret = `INSERT INTO client_secret (` + secretColumns + `) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, created_at = excluded.created_at,
@@ -23,6 +21,8 @@ WHERE client_secret.service_uid = excluded.service_uid`
 	// A late flush of an old use does not turn the clock back.
 	touchSecret = `UPDATE client_secret SET last_used_at = $2 WHERE id = $1 AND last_used_at < $2`
 )
+
+var selectSecrets = query[store.ClientSecret]{"list client secrets", `SELECT ` + secretColumns + ` FROM client_secret WHERE service_uid = $1 ORDER BY created_at, id`, scanSecret}
 
 func scanSecret(r row) (store.ClientSecret, error) {
 	var (
@@ -39,7 +39,7 @@ func scanSecret(r row) (store.ClientSecret, error) {
 
 // ClientSecrets implements store.Services.
 func (s *session) ClientSecrets(ctx context.Context, serviceUID string) ([]store.ClientSecret, error) {
-	return list(ctx, s, "list client secrets", selectSecrets, scanSecret, serviceUID)
+	return selectSecrets.list(ctx, s, serviceUID)
 }
 
 // PutClientSecret implements store.ServiceWriter.

@@ -10,12 +10,6 @@ import (
 const serviceColumns = `uid, name, tenant, owner, scopes, audiences, token_lifetime, disabled, revision, created_at, updated_at`
 
 const (
-	selectService = `SELECT ` + serviceColumns + ` FROM service WHERE name = $1`
-
-	selectServices = `SELECT ` + serviceColumns + ` FROM service WHERE name > $1 ORDER BY name LIMIT $2`
-
-	selectServiceUID = `SELECT uid FROM service WHERE uid = $1`
-
 	insertService = `INSERT INTO service (` + serviceColumns + `)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 
@@ -26,6 +20,12 @@ WHERE uid = $1 AND name = $2 AND revision = $3 - 1`
 
 	deleteService = `DELETE FROM service WHERE uid = $1`
 )
+
+var selectService = query[store.Service]{"read a service", `SELECT ` + serviceColumns + ` FROM service WHERE name = $1`, scanService}
+
+var selectServices = query[store.Service]{"list services", `SELECT ` + serviceColumns + ` FROM service WHERE name > $1 ORDER BY name LIMIT $2`, scanService}
+
+var selectServiceUID = query[string]{"change a service", `SELECT uid FROM service WHERE uid = $1`, scanText}
 
 func scanService(r row) (store.Service, error) {
 	var (
@@ -50,7 +50,7 @@ func scanService(r row) (store.Service, error) {
 
 // Service implements store.Services.
 func (s *session) Service(ctx context.Context, name string) (store.Service, error) {
-	return one(ctx, s, "read a service", selectService, scanService, name)
+	return selectService.one(ctx, s, name)
 }
 
 // Services implements store.Services.
@@ -59,7 +59,7 @@ func (s *session) Services(ctx context.Context, page store.Page) ([]store.Servic
 	if err != nil {
 		return nil, err
 	}
-	return list(ctx, s, "list services", selectServices, scanService, page.After, n)
+	return selectServices.list(ctx, s, page.After, n)
 }
 
 // CreateService implements store.ServiceWriter.
@@ -87,7 +87,7 @@ func (t *tx) UpdateService(ctx context.Context, s store.Service) error {
 	if err != nil || changed == 1 {
 		return err
 	}
-	if _, err := one(ctx, &t.session, "change a service", selectServiceUID, scanText, s.UID); err != nil {
+	if _, err := selectServiceUID.one(ctx, &t.session, s.UID); err != nil {
 		return err // NotFound: no such uid
 	}
 	return conflict("change a service: another revision or name")

@@ -13,49 +13,49 @@ import (
 
 // preparer is a *sql.DB (readers) or the *sql.Conn of the writer.
 type preparer interface {
-	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+	PrepareContext(ctx context.Context, text string) (*sql.Stmt, error)
 }
 
 // statements keeps each statement prepared once. Key: the SQL text, all of which
 // are constants of this package, so it is bounded by them; lifetime: the pool's or
 // the writer connection's.
 type statements struct {
-	from preparer
-	mu   sync.RWMutex
-	byQ  map[string]*sql.Stmt
+	from   preparer
+	mu     sync.RWMutex
+	byText map[string]*sql.Stmt
 }
 
 func newStatements(from preparer) *statements {
-	return &statements{from: from, byQ: make(map[string]*sql.Stmt)}
+	return &statements{from: from, byText: make(map[string]*sql.Stmt)}
 }
 
-func (s *statements) get(ctx context.Context, query string) (*sql.Stmt, error) {
+func (s *statements) get(ctx context.Context, text string) (*sql.Stmt, error) {
 	s.mu.RLock()
-	stmt, ok := s.byQ[query]
+	stmt, ok := s.byText[text]
 	s.mu.RUnlock()
 	if ok {
 		return stmt, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if stmt, ok := s.byQ[query]; ok {
+	if stmt, ok := s.byText[text]; ok {
 		return stmt, nil
 	}
-	stmt, err := s.from.PrepareContext(ctx, query) //nolint:sqlclosecheck // closed by close
+	stmt, err := s.from.PrepareContext(ctx, text) //nolint:sqlclosecheck // closed by close
 	if err != nil {
 		return nil, err
 	}
-	s.byQ[query] = stmt
+	s.byText[text] = stmt
 	return stmt, nil
 }
 
 func (s *statements) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, stmt := range s.byQ {
+	for _, stmt := range s.byText {
 		_ = stmt.Close()
 	}
-	clear(s.byQ)
+	clear(s.byText)
 }
 
 // session runs statements: of the readers' pool, or of one write transaction.
@@ -69,49 +69,56 @@ type session struct {
 }
 
 // prepared returns the statement and the context to run it with.
-func (s *session) prepared(ctx context.Context, query string) (context.Context, *sql.Stmt, error) {
+func (s *session) prepared(ctx context.Context, text string) (context.Context, *sql.Stmt, error) {
 	if s.writing {
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
 		}
 		ctx = context.WithoutCancel(ctx)
 	}
-	stmt, err := s.stmts.get(ctx, query)
+	stmt, err := s.stmts.get(ctx, text)
 	return ctx, stmt, err
 }
 
 // row is a *sql.Row or *sql.Rows.
 type row interface{ Scan(dest ...any) error }
 
-// one runs a SELECT for a single row.
-func one[T any](ctx context.Context, s *session, what, query string, scan func(row) (T, error), args ...any) (T, error) {
+// query is a SELECT: what it is for (a verb phrase for the log), its text, and how
+// a row of it becomes a value.
+type query[T any] struct {
+	what, sql string
+	scan      func(row) (T, error)
+}
+
+// one runs q for a single row.
+func (q query[T]) one(ctx context.Context, s *session, args ...any) (T, error) {
 	var none T
 	s.reads.Add(1)
-	ctx, stmt, err := s.prepared(ctx, query)
+	ctx, stmt, err := s.prepared(ctx, q.sql)
 	if err != nil {
-		return none, s.dialect.fail(what, err)
+		return none, s.dialect.fail(q.what, err)
 	}
-	value, err := scan(stmt.QueryRowContext(ctx, args...))
+	value, err := q.scan(stmt.QueryRowContext(ctx, args...))
 	if err != nil {
-		return none, s.dialect.fail(what, err)
+		return none, s.dialect.fail(q.what, err)
 	}
 	return value, nil
 }
 
-// list runs a SELECT for any number of rows.
-func list[T any](ctx context.Context, s *session, what, query string, scan func(row) (T, error), args ...any) ([]T, error) {
+// list runs q for any number of rows.
+func (q query[T]) list(ctx context.Context, s *session, args ...any) ([]T, error) {
 	s.reads.Add(1)
-	ctx, stmt, err := s.prepared(ctx, query)
+	ctx, stmt, err := s.prepared(ctx, q.sql)
 	if err != nil {
-		return nil, s.dialect.fail(what, err)
+		return nil, s.dialect.fail(q.what, err)
 	}
 	rows, err := stmt.QueryContext(ctx, args...)
 	if err != nil {
-		return nil, s.dialect.fail(what, err)
+		return nil, s.dialect.fail(q.what, err)
 	}
-	values, err := collect(rows, scan)
+	values, err := collect(rows, q.scan)
 	if err != nil {
-		return nil, s.dialect.fail(what, err)
+		return nil, s.dialect.fail(q.what, err)
 	}
 	return values, nil
 }
@@ -129,8 +136,8 @@ func collect[T any](rows *sql.Rows, scan func(row) (T, error)) (values []T, err 
 }
 
 // exec runs a statement that writes and returns how many rows it changed.
-func (s *session) exec(ctx context.Context, what, query string, args ...any) (int64, error) {
-	ctx, stmt, err := s.prepared(ctx, query)
+func (s *session) exec(ctx context.Context, what, text string, args ...any) (int64, error) {
+	ctx, stmt, err := s.prepared(ctx, text)
 	if err != nil {
 		return 0, s.dialect.fail(what, err)
 	}
@@ -146,9 +153,9 @@ func (s *session) exec(ctx context.Context, what, query string, args ...any) (in
 }
 
 // returning runs a statement that writes one row and returns a column of it.
-func returning[T any](ctx context.Context, s *session, what, query string, args ...any) (T, error) {
+func returning[T any](ctx context.Context, s *session, what, text string, args ...any) (T, error) {
 	var value T
-	ctx, stmt, err := s.prepared(ctx, query)
+	ctx, stmt, err := s.prepared(ctx, text)
 	if err != nil {
 		return value, s.dialect.fail(what, err)
 	}
