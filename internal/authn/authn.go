@@ -1,23 +1,34 @@
 package authn
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/keys"
+	"github.com/countersign/countersign/internal/policy"
 	"github.com/countersign/countersign/internal/registry"
+	"github.com/countersign/countersign/internal/web"
 	"github.com/countersign/countersign/verify"
 )
 
-// Config of an [Authenticator].
+// maxCachedCallers bounds the verified bearers that are remembered: key = the token,
+// lifetime = the token's. Few services call our API; introspection sees many tokens and
+// has verify's default bound, 10,000.
+const maxCachedCallers = 1000
+
+// Config of an [Authenticator]. Issuer, Keys and Registry are required.
 type Config struct {
+	// Issuer is our issuer URL, exactly as in tokens.
 	Issuer   string
 	Keys     *keys.Ring
 	Registry *registry.Registry
 	// LocalUID is the uid that is the local administrator on the Unix socket.
 	LocalUID uint32
-	Now      func() time.Time
+	// Now is the clock; nil = time.Now.
+	Now func() time.Time
 }
 
 // Caller is who calls one of our own endpoints.
@@ -25,24 +36,97 @@ type Caller struct {
 	// LocalAdmin: the Unix socket's peer is the local administrator; UID is its uid.
 	LocalAdmin bool
 	UID        uint32
-	// Principal is the verified bearer; never nil.
+	// Principal is the verified bearer; never nil. It is nobody for the local
+	// administrator.
 	Principal *countersign.Principal
 }
 
 // Authenticator proves callers of our own API. Safe for concurrent use.
-type Authenticator struct{}
+type Authenticator struct {
+	callers, inspected *verify.Verifier
+	localUID           uint32
+}
 
 // New returns an Authenticator.
-func New(cfg Config) (*Authenticator, error) { panic("contract") }
+//
+// Errors: countersign.Invalid.
+func New(cfg Config) (*Authenticator, error) {
+	if cfg.Issuer == "" || cfg.Keys == nil || cfg.Registry == nil {
+		return nil, countersign.NewError(countersign.Invalid, "", "authn needs an issuer, keys and a registry")
+	}
+	ours := verify.Config{
+		Audience: policy.AudienceIAM,
+		Issuers: []verify.Issuer{{
+			URL: cfg.Issuer, Profile: verify.Countersign, Subject: verify.Service, Keys: ownKeys{cfg.Keys},
+		}},
+		Revocations: ownRevocations{cfg.Registry},
+		MaxCached:   maxCachedCallers,
+		Now:         cfg.Now,
+	}
+	callers, err := verify.New(ours)
+	if err != nil {
+		return nil, fmt.Errorf("make the verifier of callers: %w", err)
+	}
+	ours.InsecureAnyAudience, ours.MaxCached = true, 0 // Inspect leaves the audience to its caller
+	inspected, err := verify.New(ours)
+	if err != nil {
+		return nil, fmt.Errorf("make the verifier for introspection: %w", err)
+	}
+	return &Authenticator{callers: callers, inspected: inspected, localUID: cfg.LocalUID}, nil
+}
 
-// Caller proves who sent r: the peer of the Unix socket, or the bearer of a service
-// token of ours with the audience iam-service.
+// Caller proves who sent r: the bearer of a service token of ours with the audience
+// iam-service or, where no token came, the peer of the Unix socket.
 //
 // Errors: countersign.Unauthenticated, BadHeader, BadToken, Expired, Unavailable.
-func (a *Authenticator) Caller(r *http.Request) (Caller, error) { panic("contract") }
+func (a *Authenticator) Caller(r *http.Request) (Caller, error) {
+	found, err := parseBearers(r.Header)
+	if err != nil {
+		return Caller{}, err
+	}
+	if found == (bearers{}) {
+		return a.peer(r.Context())
+	}
+	t, err := a.callers.Verify(r.Context(), found.first)
+	if err != nil {
+		return Caller{}, err
+	}
+	if found.second != "" {
+		// Both are verified in full before they are compared (RULES C4), so that a bad
+		// second token is told apart in the audit log.
+		if _, err := a.callers.Verify(r.Context(), found.second); err != nil {
+			return Caller{}, err
+		}
+		return Caller{}, errTwoServices
+	}
+	return Caller{Principal: &t.Principal}, nil
+}
 
 // Inspect verifies one of our own tokens for any audience, for introspection and
-// revocation; the caller compares the audience.
+// revocation; the caller compares the audience. A revoked token is an error with
+// ReasonTokenRevoked.
+//
+// Errors: countersign.BadToken, Expired, Unavailable.
 func (a *Authenticator) Inspect(r *http.Request, token string) (*verify.Token, error) {
-	panic("contract")
+	return a.inspected.Verify(r.Context(), token)
 }
+
+// peer takes the kernel's word for who is at the other end of the Unix socket. Only the
+// server's own uid counts: root may read the socket's folder, and is somebody else.
+func (a *Authenticator) peer(ctx context.Context) (Caller, error) {
+	uid, ok := web.PeerUID(ctx)
+	if !ok {
+		return Caller{}, errTokenMissing
+	}
+	if uid != a.localUID {
+		return Caller{}, errNotAdministrator
+	}
+	return Caller{LocalAdmin: true, UID: uid, Principal: &countersign.Principal{}}, nil
+}
+
+var (
+	errTwoServices = countersign.NewError(countersign.BadToken, countersign.ReasonSecondTokenMismatch,
+		"two services' tokens came; Service-Authorization is for a call with a user")
+	errNotAdministrator = countersign.NewError(countersign.Unauthenticated, countersign.ReasonNotAdministrator,
+		"only the server's own user is the local administrator")
+)

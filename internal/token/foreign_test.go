@@ -1,6 +1,7 @@
 package token_test
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -10,10 +11,13 @@ import (
 	josejwt "github.com/go-jose/go-jose/v4/jwt"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
+	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/keys"
 	"github.com/countersign/countersign/internal/token"
+	"github.com/countersign/countersign/verify"
 )
 
 // said is what both foreign libraries must read in a token.
@@ -58,6 +62,41 @@ func readGoJose(ring *keys.Ring, text string) (map[string]any, error) {
 	return claims, parsed.Claims(set, &claims)
 }
 
+// ringKeys gives package verify our own keys, as package authn does.
+type ringKeys struct{ ring *keys.Ring }
+
+func (k ringKeys) Key(_ context.Context, kid, algorithm string) (any, error) {
+	key, its, ok := k.ring.PublicKey(kid)
+	if !ok || its != algorithm {
+		return nil, countersign.NewError(countersign.BadToken, countersign.ReasonKeyUnknown, "no such key")
+	}
+	return key, nil
+}
+
+// checkOwn reads a token back with package verify.
+func checkOwn(tb rapid.TB, ring *keys.Ring, minted token.Minted, c token.Claims) {
+	v, err := verify.New(verify.Config{
+		Audience: c.Audience, MaxCached: -1, Now: now,
+		Issuers: []verify.Issuer{{URL: issuer, Profile: verify.Countersign, Subject: verify.Service, Keys: ringKeys{ring}}},
+	})
+	if err != nil {
+		tb.Fatalf("verify.New: %v", err)
+	}
+	got, err := v.Verify(context.Background(), minted.Token.Reveal())
+	if err != nil {
+		tb.Fatalf("verify refuses %+v: %v", c, err)
+	}
+	scopes := slices.DeleteFunc(strings.Split(c.Scope, " "), func(s string) bool { return s == "" })
+	want := countersign.Service{
+		Name: c.Service, Issuer: issuer, UID: c.ServiceUID, Scopes: scopes, Tenant: c.Tenant,
+		Proof: countersign.Proof{Method: "jwt", TokenID: minted.ID, KeyID: got.Principal.Service.Proof.KeyID,
+			Audience: c.Audience, IssuedAt: minted.IssuedAt, ExpiresAt: minted.ExpiresAt},
+	}
+	if diff := cmp.Diff(want, got.Principal.Service, cmpopts.EquateEmpty()); diff != "" {
+		tb.Fatalf("verify reads (-want +got):\n%s", diff)
+	}
+}
+
 // checkForeign reads a token back with libraries that are not ours.
 func checkForeign(tb rapid.TB, ring *keys.Ring, minted token.Minted, c token.Claims) {
 	id := minted.ID
@@ -76,7 +115,7 @@ func checkForeign(tb rapid.TB, ring *keys.Ring, minted token.Minted, c token.Cla
 	}
 }
 
-func TestForeignLibrariesAgree(t *testing.T) {
+func TestEveryReaderAgrees(t *testing.T) {
 	t.Parallel()
 	for _, algorithm := range []string{"ES256", "RS256", "EdDSA"} {
 		t.Run(algorithm, func(t *testing.T) {
@@ -87,6 +126,7 @@ func TestForeignLibrariesAgree(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkForeign(t, ring, minted, full())
+			checkOwn(t, ring, minted, full())
 		})
 	}
 }
@@ -118,6 +158,7 @@ func TestAnyTextSurvivesMinting(t *testing.T) {
 			t.Fatalf("Mint: %v", err)
 		}
 		checkForeign(t, ring, minted, c)
+		checkOwn(t, ring, minted, c)
 	})
 }
 
@@ -131,6 +172,7 @@ func FuzzMint(f *testing.F) {
 		c := token.Claims{Service: service, ServiceUID: uid, Audience: audience, Scope: scope, Tenant: tenant}
 		if minted, err := minter.Mint(t.Context(), id, c); err == nil {
 			checkForeign(t, ring, minted, c)
+			checkOwn(t, ring, minted, c)
 		}
 	})
 }
