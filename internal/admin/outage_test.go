@@ -1,0 +1,136 @@
+package admin_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/admin"
+	"github.com/countersign/countersign/internal/audit"
+	"github.com/countersign/countersign/internal/registry"
+	"github.com/countersign/countersign/internal/store"
+	"github.com/countersign/countersign/internal/store/sqlstore"
+)
+
+// reopen reads the view from the disk again, as after a restart.
+func reopen(t *testing.T, r *rig) *registry.Registry {
+	t.Helper()
+	path, err := filepath.Abs(r.path)
+	must(t, err)
+	database, err := sqlstore.OpenSQLite(t.Context(), path, sqlstore.Options{})
+	must(t, err)
+	t.Cleanup(func() { _ = database.Close() })
+	again, err := registry.New(t.Context(), registry.Config{Store: database, Now: r.clock.now})
+	must(t, err)
+	return again
+}
+
+// doubtful is a store whose commits fail on demand, before or after the disk has them.
+type doubtful struct {
+	store.Store
+	mode *atomic.Int32
+}
+
+const (
+	healthy   int32 = iota
+	lost            // rolled back, and reported so
+	ambiguous       // committed, and reported as failed
+)
+
+func (d doubtful) Update(ctx context.Context, fn func(ctx context.Context, tx store.Tx) error) error {
+	switch d.mode.Load() {
+	case lost:
+		return d.Store.Update(ctx, func(ctx context.Context, tx store.Tx) error {
+			if err := fn(ctx, tx); err != nil {
+				return err
+			}
+			return countersign.Unavailable
+		})
+	case ambiguous:
+		if err := d.Store.Update(ctx, fn); err != nil {
+			return err
+		}
+		return countersign.Unavailable
+	default:
+		return d.Store.Update(ctx, fn)
+	}
+}
+
+// TestCommitOfUnknownOutcome: whatever the disk says afterwards, nobody goes on with
+// what was to be ended.
+func TestCommitOfUnknownOutcome(t *testing.T) {
+	t.Parallel()
+	for name, failure := range map[string]int32{"lost": lost, "ambiguous": ambiguous} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var mode atomic.Int32
+			r := newRig(t, func(s store.Store) store.Store { return doubtful{s, &mode} })
+			d, secret := r.create(t, "a")
+			issued := r.clock.now()
+			if !r.works(t, "a", secret) { // now the view is cached
+				t.Fatal("the secret does not work")
+			}
+			mode.Store(failure)
+			_, err := r.SetServiceDisabled(t.Context(), super(), "a", admin.AnyRevision, true)
+			mode.Store(healthy)
+			if err != nil && !errors.Is(err, countersign.Unavailable) || failure == lost && err == nil {
+				t.Fatalf("got %v", err)
+			}
+			if !r.revoked(t, d, issued) {
+				t.Error("the tokens live on in this process")
+			}
+			onDisk, err := r.Service(t.Context(), "a")
+			must(t, err)
+			view, err := r.registry.Service(t.Context(), "a")
+			must(t, err)
+			if view.Disabled != onDisk.Disabled || onDisk.Disabled != (failure == ambiguous) {
+				t.Errorf("the view says disabled=%t, the disk %t", view.Disabled, onDisk.Disabled)
+			}
+		})
+	}
+}
+
+func TestStoreDownIsUnavailable(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.create(t, "a")
+	must(t, r.store.Close())
+	_, readErr := r.Service(t.Context(), "a")
+	_, _, createErr := r.CreateService(t.Context(), super(), admin.ServiceSpec{Name: "b"})
+	for what, err := range map[string]error{
+		"read": readErr, "create": createErr,
+		"delete": r.DeleteService(t.Context(), super(), "a", admin.AnyRevision),
+		"revoke": r.RevokeToken(t.Context(), super(), "token-1", r.clock.now()),
+	} {
+		if !errors.Is(err, countersign.Unavailable) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func TestCallerThatHungUp(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.create(t, "a")
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.DeleteService(gone, super(), "a", admin.AnyRevision); !errors.Is(err, countersign.Unavailable) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := r.Service(t.Context(), "a"); err != nil {
+		t.Errorf("it is gone: %v", err)
+	}
+	if events := r.events(t, audit.Query{Action: "service.delete", Decision: audit.Refused}); len(events) != 1 {
+		t.Errorf("events %+v", events)
+	}
+}
+
+func TestNewRefusesMissingParts(t *testing.T) {
+	t.Parallel()
+	if _, err := admin.New(admin.Config{}); !errors.Is(err, countersign.Invalid) {
+		t.Errorf("got %v", err)
+	}
+}
