@@ -65,7 +65,7 @@ type Revocation struct {
 	JTI, Service, ServiceUID string
 	// Before: tokens with iat at or before it; zero = every one.
 	Before time.Time
-	// ExpiresAt: when nothing that this could hit is alive any more.
+	// ExpiresAt: when nothing that this could hit is alive any more; zero = never.
 	ExpiresAt time.Time
 	CreatedAt time.Time
 }

@@ -37,8 +37,8 @@ type SigningKeys interface {
 
 // Revocations reads revocations.
 type Revocations interface {
-	// Revocations returns those with Seq > after that expire later than alive, in
-	// order of Seq, at most limit.
+	// Revocations returns those with Seq > after that expire later than alive (or
+	// never), in order of Seq, at most limit (as in Page).
 	Revocations(ctx context.Context, after int64, alive time.Time, limit int) ([]Revocation, error)
 }
 
@@ -71,7 +71,9 @@ type Tx interface {
 	ServiceWriter
 	KeyWriter
 	AuditWriter
-	// PutRevocation stores r under the next sequence number and returns it.
+	// PutRevocation stores r under the next sequence number and returns it; Invalid
+	// unless r names one token or one service. It may forget revocations that ended
+	// more than a day before r.CreatedAt.
 	PutRevocation(ctx context.Context, r Revocation) (int64, error)
 }
 
@@ -84,11 +86,13 @@ type ServiceWriter interface {
 	UpdateService(ctx context.Context, s Service) error
 	// DeleteService removes the service and its secrets, or NotFound.
 	DeleteService(ctx context.Context, uid string) error
-	// PutClientSecret inserts or replaces the secret with that ID.
+	// PutClientSecret inserts or replaces the secret with that ID; NotFound if there
+	// is no such service, Conflict if the ID is another service's.
 	PutClientSecret(ctx context.Context, secret ClientSecret) error
 	// DeleteClientSecret removes it; no error if it was not there.
 	DeleteClientSecret(ctx context.Context, id string) error
-	// TouchClientSecret sets LastUsedAt; no error if the secret is gone.
+	// TouchClientSecret sets LastUsedAt, never to an earlier time; no error if the
+	// secret is gone.
 	TouchClientSecret(ctx context.Context, id string, at time.Time) error
 }
 
@@ -126,7 +130,8 @@ type Store interface {
 	Meta
 	// Update runs fn in one transaction and commits it durably (on disk when it
 	// returns nil). An error of fn rolls back and is returned as it is. Updates of
-	// one process run one after another.
+	// one process run one after another, so fn must not call Update. A ctx that ends
+	// before the commit rolls back: Unavailable, with the context's error in the chain.
 	Update(ctx context.Context, fn func(ctx context.Context, tx Tx) error) error
 	// Reads counts the SELECT statements sent so far: tests hold the token path to 0.
 	Reads() int64

@@ -71,3 +71,31 @@ func BenchmarkService(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkOpen is the store's part of a cold start: a new database, then one that
+// is up to date.
+func BenchmarkOpen(b *testing.B) {
+	open := func(b *testing.B, path string) {
+		b.Helper()
+		s, err := sqlstore.OpenSQLite(b.Context(), path, sqlstore.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Run("new", func(b *testing.B) {
+		dir, n := b.TempDir(), 0
+		for b.Loop() {
+			n++
+			open(b, filepath.Join(dir, strconv.Itoa(n)+".db"))
+		}
+	})
+	b.Run("existing", func(b *testing.B) {
+		path := filepath.Join(b.TempDir(), "bench.db")
+		for b.Loop() {
+			open(b, path)
+		}
+	})
+}

@@ -78,7 +78,7 @@ func TestKillLosesNoAcknowledgedCommit(t *testing.T) {
 // number that it acknowledged.
 func killAfter(t *testing.T, path string, seq int64) (last int64) {
 	t.Helper()
-	child := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // ourselves
+	child := exec.CommandContext(t.Context(), os.Args[0])
 	child.Env = append(os.Environ(), crashPath+"="+path)
 	out, err := child.StdoutPipe()
 	if err != nil {

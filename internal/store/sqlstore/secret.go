@@ -7,7 +7,7 @@ import (
 	"github.com/countersign/countersign/internal/store"
 )
 
-const secretColumns = `id, service_uid, hash, created_at, expires_at, last_used_at`
+const secretColumns = `id, service_uid, hash, created_at, expires_at, last_used_at` //nolint:gosec // column names
 
 const (
 	// A secret never moves to another service.
@@ -19,7 +19,7 @@ WHERE client_secret.service_uid = excluded.service_uid`
 	deleteSecret = `DELETE FROM client_secret WHERE id = $1`
 
 	// A late flush of an old use does not turn the clock back.
-	touchSecret = `UPDATE client_secret SET last_used_at = $2 WHERE id = $1 AND last_used_at < $2`
+	touchSecret = `UPDATE client_secret SET last_used_at = $2 WHERE id = $1 AND last_used_at < $2` //nolint:gosec // a statement
 )
 
 var selectSecrets = query[store.ClientSecret]{"list client secrets", `SELECT ` + secretColumns + ` FROM client_secret WHERE service_uid = $1 ORDER BY created_at, id`, scanSecret}

@@ -94,7 +94,7 @@ type query[T any] struct {
 func (q query[T]) one(ctx context.Context, s *session, args ...any) (T, error) {
 	var none T
 	s.reads.Add(1)
-	ctx, stmt, err := s.prepared(ctx, q.sql)
+	ctx, stmt, err := s.prepared(ctx, q.sql) //nolint:sqlclosecheck // statements keeps it
 	if err != nil {
 		return none, s.dialect.fail(q.what, err)
 	}
@@ -108,7 +108,7 @@ func (q query[T]) one(ctx context.Context, s *session, args ...any) (T, error) {
 // list runs q for any number of rows.
 func (q query[T]) list(ctx context.Context, s *session, args ...any) ([]T, error) {
 	s.reads.Add(1)
-	ctx, stmt, err := s.prepared(ctx, q.sql)
+	ctx, stmt, err := s.prepared(ctx, q.sql) //nolint:sqlclosecheck // statements keeps it
 	if err != nil {
 		return nil, s.dialect.fail(q.what, err)
 	}
@@ -137,7 +137,7 @@ func collect[T any](rows *sql.Rows, scan func(row) (T, error)) (values []T, err 
 
 // exec runs a statement that writes and returns how many rows it changed.
 func (s *session) exec(ctx context.Context, what, text string, args ...any) (int64, error) {
-	ctx, stmt, err := s.prepared(ctx, text)
+	ctx, stmt, err := s.prepared(ctx, text) //nolint:sqlclosecheck // statements keeps it
 	if err != nil {
 		return 0, s.dialect.fail(what, err)
 	}
@@ -155,7 +155,7 @@ func (s *session) exec(ctx context.Context, what, text string, args ...any) (int
 // returning runs a statement that writes one row and returns a column of it.
 func returning[T any](ctx context.Context, s *session, what, text string, args ...any) (T, error) {
 	var value T
-	ctx, stmt, err := s.prepared(ctx, text)
+	ctx, stmt, err := s.prepared(ctx, text) //nolint:sqlclosecheck // statements keeps it
 	if err != nil {
 		return value, s.dialect.fail(what, err)
 	}

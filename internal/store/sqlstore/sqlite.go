@@ -84,7 +84,7 @@ func OpenSQLite(ctx context.Context, path string, opts Options) (*Store, error) 
 // makePrivate creates the file with mode 0600, or takes the rights of others away.
 // SQLite gives the files that it puts beside it (-wal, -shm) the same mode.
 func makePrivate(path string) error {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the path is the operator's
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("create: %w", err)
 	}

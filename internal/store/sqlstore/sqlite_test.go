@@ -25,10 +25,10 @@ func appendBlock(ctx context.Context, s store.Store, seq int64, size int) error 
 func TestFilesAreOursAlone(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "countersign.db")
-	if err := os.WriteFile(path, nil, 0o644); err != nil { //nolint:gosec // that is the point
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(path, 0o644); err != nil { //nolint:gosec // that is the point
+	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	openStore(t, path)
@@ -60,7 +60,7 @@ func TestOpenRefuses(t *testing.T) {
 			t.Errorf("%s: %v, %v; want Unavailable", name, s, err)
 		}
 	}
-	if content, _ := os.ReadFile(garbage); !bytes.HasPrefix(content, []byte("no database ")) { //nolint:gosec // our own file
+	if content, _ := os.ReadFile(garbage); !bytes.HasPrefix(content, []byte("no database ")) {
 		t.Error("a file that is no database was changed")
 	}
 	cancelled, cancel := context.WithCancel(t.Context())

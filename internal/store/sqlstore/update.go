@@ -105,7 +105,7 @@ func (w *writer) rollback(ctx context.Context) {
 }
 
 func (w *writer) run(ctx context.Context, query string) error {
-	stmt, err := w.stmts.get(ctx, query)
+	stmt, err := w.stmts.get(ctx, query) //nolint:sqlclosecheck // statements keeps it
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/countersign/countersign"
@@ -14,13 +15,15 @@ func aBlock(replica string, seq int64, minute int) store.AuditBlock {
 	return store.AuditBlock{
 		Replica: replica, Seq: seq, Events: []byte("{\"id\":\"1\"}\n{\"id\":\"é'\"}\n"), Count: 2,
 		First: at(minute), Last: at(minute + 2),
-		Prev: bytes.Repeat([]byte{byte(seq - 1)}, 32), Hash: bytes.Repeat([]byte{byte(seq)}, 32),
+		Prev: aHash(seq - 1), Hash: aHash(seq),
 	}
 }
 
+func aHash(seq int64) []byte { return fmt.Appendf(nil, "%032d", seq) }
+
 func aHead(replica string, seq int64) store.AuditHead {
 	return store.AuditHead{
-		Replica: replica, Seq: seq, Hash: bytes.Repeat([]byte{byte(seq)}, 32), At: at(int(seq)),
+		Replica: replica, Seq: seq, Hash: aHash(seq), At: at(int(seq)),
 		KID: "k1", Signature: []byte{0xff, 0, 1},
 	}
 }
