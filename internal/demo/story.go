@@ -45,7 +45,7 @@ func (s *stage) story(alice string) []step {
 			play: s.asService(s.actor, s.parse, http.MethodPost, "/v1/parse")},
 		{title: "somebody without any token calls parse-service", status: 401, reason: countersign.ReasonTokenMissing,
 			play: s.bearer("", http.MethodPost, s.parse, "/v1/parse")},
-		{title: "a thief sends alice's stolen token straight to document-service", status: 403, reason: countersign.ReasonServiceNotAllowed,
+		{title: "a thief sends alice's stolen token straight to document-service", status: 403, reason: countersign.ReasonServiceRequired,
 			play: s.bearer(alice, http.MethodGet, s.documents, "/v1/documents/7")},
 		{title: "alice asks backend-actor, which calls document-service: both identities arrive", status: 200, service: "backend-actor", user: "alice",
 			play: s.bearer(alice, http.MethodGet, s.actor, "/v1/my/documents/7")},
@@ -172,5 +172,5 @@ func (s *stage) auditTrail(ctx context.Context) (reply, error) {
 // refusals are the reasons that the story must have left in the audit log.
 var refusals = []countersign.Reason{
 	countersign.ReasonServiceNotAllowed, countersign.ReasonTokenMissing, countersign.ReasonUserNotAllowed,
-	countersign.ReasonScopeMissing, countersign.ReasonClientDisabled,
+	countersign.ReasonServiceRequired, countersign.ReasonScopeMissing, countersign.ReasonClientDisabled,
 }
