@@ -76,7 +76,7 @@ func (m *Master) Seal(purpose, id, deployment string, plain []byte) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	return aead.Seal([]byte{sealVersion}, nil, plain, sealedAs(purpose, id, deployment)), nil
+	return aead.Seal([]byte{sealVersion}, nil, plain, sealedAs(purpose, id, deployment)), nil //nolint:gosec // the mode draws the nonce itself
 }
 
 // Unseal is the inverse of Seal.
@@ -135,7 +135,7 @@ func sealedAs(purpose, id, deployment string) []byte {
 func lengthPrefixed(parts ...string) []byte {
 	var joined []byte
 	for _, part := range parts {
-		joined = binary.BigEndian.AppendUint32(joined, uint32(len(part)))
+		joined = binary.BigEndian.AppendUint64(joined, uint64(len(part)))
 		joined = append(joined, part...)
 	}
 	return joined

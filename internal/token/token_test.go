@@ -220,8 +220,8 @@ func TestMintedNeverPrintsTheToken(t *testing.T) {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%t"} {
 			fmt.Fprintf(&out, verb+"\n", v)
 		}
-		slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "value", v)
-		slog.New(slog.NewTextHandler(&out, nil)).Info("x", "value", v)
+		slog.New(slog.NewJSONHandler(&out, nil)).InfoContext(t.Context(), "x", "value", v)
+		slog.New(slog.NewTextHandler(&out, nil)).InfoContext(t.Context(), "x", "value", v)
 		encoded, err := json.Marshal(v)
 		if err != nil {
 			t.Fatal(err)
