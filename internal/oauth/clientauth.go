@@ -41,16 +41,16 @@ func (c secretChecker) match(live []registry.Secret, presented countersign.Secre
 		slots[i] = live[i].Hash
 	}
 	sum := c.hash(presented.Reveal())
-	found := -1
+	var same [maxLiveSecrets]int
 	for i := range slots {
-		// An empty slot never matches, whatever the hash is.
-		used := subtle.ConstantTimeLessOrEq(i+1, len(live))
-		found = subtle.ConstantTimeSelect(used&subtle.ConstantTimeCompare(sum[:], slots[i][:]), i, found)
+		same[i] = subtle.ConstantTimeCompare(sum[:], slots[i][:])
 	}
-	if found < 0 {
-		return nil
+	for i := range live { // an empty slot matches nothing, whatever the hash is
+		if same[i] == 1 {
+			return &live[i]
+		}
 	}
-	return &live[found]
+	return nil
 }
 
 // Failed authentications are limited: after failureBurst of them one more every

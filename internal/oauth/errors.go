@@ -81,10 +81,9 @@ type errorBody struct {
 //
 // Source: RFC 6749 §5.2.
 func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	code := countersign.CodeOf(err)
-	wire, ok := wireErrors[code]
+	wire, ok := wireErrors[countersign.CodeOf(err)]
 	if !ok {
-		code, wire = countersign.Internal, wireErrors[countersign.Internal]
+		wire = wireErrors[countersign.Internal]
 	}
 	description := countersign.MessageOf(err)
 	switch {

@@ -92,7 +92,11 @@ func newFixture(tb testing.TB, change ...func(*oauth.Config)) *fixture {
 			tb.Fatal(err)
 		}
 	}
-	logger := slog.New(slog.NewJSONHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	level := slog.LevelDebug // everything, for the tests that look for secrets in it
+	if _, ok := tb.(*testing.B); ok {
+		level = slog.LevelInfo
+	}
+	logger := slog.New(slog.NewJSONHandler(f.log, &slog.HandlerOptions{Level: level}))
 	f.store, err = sqlstore.OpenSQLite(ctx, filepath.Join(dir, "countersign.db"), sqlstore.Options{})
 	check()
 	tb.Cleanup(func() { _ = f.store.Close() })
@@ -166,14 +170,12 @@ func (a answer) word(name string) string {
 
 // call is a request that a test makes.
 type call struct {
-	method, path     string
-	id, secret       string // Basic; none when both are empty
-	form             url.Values
-	raw              string // instead of form
-	header           http.Header
-	from             string // client address, as the trusted proxy says
-	ctx              context.Context
-	noForm, noBasics bool
+	method, path string
+	id, secret   string // Basic; none when both are empty
+	form         url.Values
+	raw          string // instead of form
+	header       http.Header
+	from         string // client address, as the trusted proxy says
 }
 
 func (f *fixture) do(tb testing.TB, c call) answer {
@@ -190,13 +192,10 @@ func (f *fixture) do(tb testing.TB, c call) answer {
 	}
 	r := httptest.NewRequest(c.method, c.path, strings.NewReader(body))
 	r.Host = "127.0.0.1:8440"
-	if c.ctx != nil {
-		r = r.WithContext(c.ctx)
-	}
 	for name, values := range c.header {
 		r.Header[name] = values
 	}
-	if c.method == http.MethodPost && r.Header.Get("Content-Type") == "" && !c.noForm {
+	if c.method == http.MethodPost && r.Header.Get("Content-Type") == "" {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	if c.id != "" || c.secret != "" {

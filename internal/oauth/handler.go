@@ -20,7 +20,7 @@ import (
 
 // The paths, below the issuer URL.
 const (
-	pathToken      = "/oauth2/token"
+	pathToken      = "/oauth2/token" //nolint:gosec // G101: a path
 	pathIntrospect = "/oauth2/introspect"
 	pathRevoke     = "/oauth2/revoke"
 	pathOpenID     = "/.well-known/openid-configuration"
@@ -130,7 +130,7 @@ func (h *Handler) routes(prefix string) []Route {
 			}
 		}
 		serve := web.Handle(h.cfg.Logger, h.writeError, e.serve)
-		refuse := http.HandlerFunc(h.methodNotAllowed(e.method))
+		refuse := h.methodNotAllowed(e.method)
 		for _, path := range paths {
 			list = append(list, Route{e.method + " " + path, serve}, Route{path, refuse})
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/audit"
+	"github.com/countersign/countersign/internal/token"
 )
 
 // Token is the token endpoint: a client proves itself and gets a token for one
@@ -13,46 +14,47 @@ import (
 // Source: RFC 6749 §3.2, RFC 6749 §4.4, RFC 9068 §2.
 func (h *Handler) Token(w http.ResponseWriter, r *http.Request) error {
 	d := h.newDecision(r.Context(), "token")
-	body, err := h.issue(r, d)
+	minted, err := h.issue(r, d)
 	if err != nil {
 		d.refused(r.Context(), audit.Refused, countersign.ReasonOf(err))
 		return err
 	}
-	writeJSON(w, http.StatusOK, body) // 6 The answer.
+	// 6 The answer.
+	writeToken(w, minted, d.event.Scope)
 	return nil
 }
 
 // issue walks a token request from top to bottom and fills in d on the way.
-func (h *Handler) issue(r *http.Request, d *decision) (tokenBody, error) {
+func (h *Handler) issue(r *http.Request, d *decision) (token.Minted, error) {
 	ctx := r.Context()
 	// 1 What is asked for, and by whom as they say.
 	req, err := parseTokenRequest(r)
 	d.claims(req.credentials)
 	if err != nil {
-		return tokenBody{}, err
+		return token.Minted{}, err
 	}
 	// 2 Who it is.
 	client, err := h.authenticate(ctx, req.credentials)
 	if err != nil {
-		return tokenBody{}, err
+		return token.Minted{}, err
 	}
 	d.proves(client)
 	// 3 What they get.
 	claims, err := req.grant.claims(ctx, client, &req)
 	if err != nil {
 		d.asks(&req)
-		return tokenBody{}, err
+		return token.Minted{}, err
 	}
 	d.event.Target, d.event.Scope = claims.Audience, claims.Scope
 	// 4 The token. Its id is the request's, so that log, token and answer agree.
 	minted, err := h.mint(ctx, d.event.ID, client, claims)
 	if err != nil {
-		return tokenBody{}, err
+		return token.Minted{}, err
 	}
 	d.event.TokenID = minted.ID
 	// 5 Nobody holds a token that the log doesn't know of.
 	if err := d.committed(ctx); err != nil {
-		return tokenBody{}, err
+		return token.Minted{}, err
 	}
-	return newTokenBody(minted, claims.Scope), nil
+	return minted, nil
 }
