@@ -105,3 +105,9 @@ func (c *clock) advance(d time.Duration) {
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
 }
+
+func (p *idp) discoveries() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.discovered
+}

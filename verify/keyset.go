@@ -158,12 +158,11 @@ func (s *keySet) add(text string) error {
 		return nil
 	}
 	key, ok := parseKey(text)
-	if fits := algorithmOf(key); !ok || fits == "" || algorithm != "" && algorithm != fits {
+	fits := algorithmOf(key)
+	if !ok || fits == "" || algorithm != "" && algorithm != fits {
 		return nil
-	} else {
-		algorithm = fits
 	}
-	entry := publicKey{kid: kid, algorithm: algorithm, key: key}
+	entry := publicKey{kid: kid, algorithm: fits, key: key}
 	if kid == "" {
 		s.anonymous = append(s.anonymous, entry)
 		return nil
