@@ -68,7 +68,7 @@ func parseReport(r *http.Request) (iamclient.Report, error) {
 	if err := web.ReadJSON(r, maxReport, &in); err != nil {
 		return in, err
 	}
-	if !word(in.BatchID, 64) {
+	if !word(in.BatchID) {
 		return in, invalid(countersign.ReasonParameterInvalid, "batch_id is 1 to 64 letters, digits, - and _")
 	}
 	if len(in.Events) == 0 || len(in.Events) > maxReportEvents {
@@ -122,11 +122,11 @@ func wrongField(e iamclient.ReportedEvent, now time.Time) string {
 		return "service_uid"
 	}
 	switch {
-	case e.ID != "" && !word(e.ID, 64):
+	case e.ID != "" && !word(e.ID):
 		return "id"
-	case !word(e.Reason, 64):
+	case !word(e.Reason):
 		return "reason"
-	case e.ServiceUID != "" && !word(e.ServiceUID, 64):
+	case e.ServiceUID != "" && !word(e.ServiceUID):
 		return "service_uid"
 	}
 	return ""
@@ -143,9 +143,9 @@ func harmless(text string) string {
 	}, text)
 }
 
-// word reports whether text is 1 to most letters, digits, "-" and "_".
-func word(text string, most int) bool {
-	if text == "" || len(text) > most {
+// word reports whether text is 1 to 64 letters, digits, "-" and "_".
+func word(text string) bool {
+	if text == "" || len(text) > 64 {
 		return false
 	}
 	for i := range len(text) {

@@ -165,6 +165,33 @@ func TestReportedEventsSayWhoReported(t *testing.T) {
 	}
 }
 
+func FuzzReportedEvents(f *testing.F) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	f.Add("2026-01-02T03:04:05Z", "denied", "aud_mismatch", "a", "u", "https://i", "GET", int64(1))
+	f.Add("2026-01-02T03:04:05+14:00", "allowed", "ok", "\x1b", "", "", "\xff", int64(0))
+	f.Fuzz(func(t *testing.T, at, decision, reason, service, user, issuer, method string, count int64) {
+		parsed, err := time.Parse(time.RFC3339, at)
+		if err != nil {
+			return
+		}
+		events, err := reportedEvents(iamclient.Report{Events: []iamclient.ReportedEvent{{
+			Time: parsed, Decision: decision, Reason: reason, Service: service, User: user, UserIssuer: issuer, Method: method, Count: &count,
+		}}}, "parse-service", now)
+		if err != nil {
+			return
+		}
+		e := events[0]
+		if e.ReportedBy != "parse-service" || e.Action != "call" || e.Count < 1 || e.Count > maxCount || (e.User == "") != (e.UserIssuer == "") {
+			t.Fatalf("got %+v", e)
+		}
+		for _, text := range []string{e.Service, e.User, e.UserIssuer, e.Method, e.Reason} {
+			if !printable(text, len(text)) {
+				t.Fatalf("%q is not printable", text)
+			}
+		}
+	})
+}
+
 func FuzzRevision(f *testing.F) {
 	for _, seed := range []string{"*", `"1"`, `W/"1"`, `"01"`, `"`, ""} {
 		f.Add(seed)

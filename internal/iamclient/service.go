@@ -77,7 +77,7 @@ type Credentials struct {
 //
 // Errors: those of encoding/json.
 func (c Credentials) RevealJSON() ([]byte, error) {
-	return json.Marshal(struct {
+	return json.Marshal(struct { //nolint:gosec // G117: revealing it is what this is for
 		Credentials
 		ClientSecret string `json:"client_secret"` // shadows the embedded field
 	}{c, c.ClientSecret.Reveal()})
