@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 
@@ -74,8 +75,8 @@ func New(cfg Config) (*Handler, error) {
 		return nil, countersign.NewError(countersign.Invalid, "", "oauth: a required field of Config is missing")
 	}
 	issuer, err := url.Parse(cfg.Issuer)
-	if err != nil || issuer.Host == "" || issuer.RawQuery != "" || issuer.Fragment != "" || issuer.User != nil {
-		return nil, countersign.NewError(countersign.Invalid, "", "oauth: the issuer must be an absolute URL without query and fragment")
+	if err != nil || !servable(issuer) {
+		return nil, countersign.NewError(countersign.Invalid, "", "oauth: the issuer must be an absolute URL with a plain path, without query and fragment")
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -93,6 +94,18 @@ func New(cfg Config) (*Handler, error) {
 	}
 	h.endpoints = h.routes(strings.TrimSuffix(issuer.Path, "/"))
 	return h, nil
+}
+
+// servable reports whether our paths can follow the issuer. Its path becomes part of
+// ServeMux patterns, so it may hold nothing that means something there.
+func servable(issuer *url.URL) bool {
+	for _, c := range []byte(issuer.Path) {
+		if c != '/' && c != '-' && c != '_' && c != '.' && c != '~' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+			return false
+		}
+	}
+	clean := issuer.Path == "" || path.Clean(issuer.Path) == issuer.Path || path.Clean(issuer.Path)+"/" == issuer.Path
+	return clean && issuer.Host != "" && issuer.RawQuery == "" && issuer.Fragment == "" && issuer.User == nil
 }
 
 // Routes returns every URL of this front door. Each has two patterns: one with the
@@ -131,8 +144,8 @@ func (h *Handler) routes(prefix string) []Route {
 		}
 		serve := web.Handle(h.cfg.Logger, h.writeError, e.serve)
 		refuse := h.methodNotAllowed(e.method)
-		for _, path := range paths {
-			list = append(list, Route{e.method + " " + path, serve}, Route{path, refuse})
+		for _, p := range paths {
+			list = append(list, Route{e.method + " " + p, serve}, Route{p, refuse})
 		}
 	}
 	return list

@@ -2,7 +2,6 @@ package oauth_test
 
 import (
 	"context"
-	"encoding/json"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -275,6 +274,9 @@ func TestRuleG1LocalAdministratorOnTheSocket(t *testing.T) {
 	if a := post(introspect, form("token", token, "client_id", "backend-actor")); a.status != http.StatusUnauthorized {
 		t.Errorf("half of a client's credentials: %d %s", a.status, a.text)
 	}
+	if a := post(revoke, form("token", token, "client_assertion", "x")); a.status != http.StatusBadRequest {
+		t.Errorf("an assertion: %d %s", a.status, a.text)
+	}
 	if a := post(introspect, form("token", token, "client_id", "parse-service", "client_secret", secrets["parse-service"])); a.body["active"] != false {
 		t.Errorf("as a client, on the socket: %d %s", a.status, a.text)
 	}
@@ -282,64 +284,4 @@ func TestRuleG1LocalAdministratorOnTheSocket(t *testing.T) {
 		t.Errorf("revoke: %d %s", a.status, a.text)
 	}
 	checkInactive(t, post(introspect, form("token", token)))
-}
-
-func TestDiscovery(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"} {
-		a := f.do(t, call{method: http.MethodGet, path: path})
-		if a.status != http.StatusOK || a.word("issuer") != issuer || a.word("jwks_uri") != issuer+"/.well-known/jwks.json" ||
-			a.word("token_endpoint") != issuer+"/oauth2/token" || a.word("introspection_endpoint") != issuer+introspect || a.word("revocation_endpoint") != issuer+revoke {
-			t.Errorf("%s: %d %s", path, a.status, a.text)
-		}
-		for name, value := range a.body {
-			if list, ok := value.([]any); ok && len(list) == 0 {
-				t.Errorf("%s is empty: RFC 8414 §3.2 wants it left out", name)
-			}
-		}
-		for _, name := range []string{"response_types_supported", "subject_types_supported", "id_token_signing_alg_values_supported", "grant_types_supported", "token_endpoint_auth_methods_supported"} {
-			if _, ok := a.body[name]; !ok {
-				t.Errorf("%s is missing", name)
-			}
-		}
-	}
-}
-
-func TestJWKSCaching(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	const path = "/.well-known/jwks.json"
-	a := f.do(t, call{method: http.MethodGet, path: path})
-	etag := a.header.Get("ETag")
-	if a.status != http.StatusOK || a.header.Get("Cache-Control") != "public, max-age=300" || !strings.HasPrefix(etag, `"`) {
-		t.Fatalf("got %d %v", a.status, a.header)
-	}
-	var set struct{ Keys []map[string]any }
-	if err := json.Unmarshal([]byte(a.text), &set); err != nil || len(set.Keys) == 0 {
-		t.Fatalf("keys: %v %s", err, a.text)
-	}
-	for _, key := range set.Keys {
-		if _, private := key["d"]; private {
-			t.Fatal("a private key is published")
-		}
-	}
-	a = f.do(t, call{method: http.MethodGet, path: path, header: http.Header{"If-None-Match": {etag}}})
-	if a.status != http.StatusNotModified || a.text != "" || a.header.Get("ETag") != etag {
-		t.Errorf("with the ETag: %d %s", a.status, a.text)
-	}
-	if a := f.do(t, call{method: http.MethodGet, path: path, header: http.Header{"If-None-Match": {`"other"`}}}); a.status != http.StatusOK {
-		t.Errorf("with another ETag: %d", a.status)
-	}
-	server := httptest.NewServer(f.handler)
-	t.Cleanup(server.Close)
-	response, err := server.Client().Head(server.URL + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	head := readAnswer(t, response)
-	_ = response.Body.Close()
-	if head.status != http.StatusOK || head.text != "" || head.header.Get("ETag") != etag || response.ContentLength <= 0 {
-		t.Errorf("HEAD: %d %q %v", head.status, head.text, head.header)
-	}
 }

@@ -128,6 +128,9 @@ func parseCredentials(r *http.Request, form web.Form) (credentials, error) {
 	headers := r.Header["Authorization"]
 	id, secret := form.Value("client_id"), form.Value("client_secret")
 	switch {
+	case form.Value("client_assertion") != "":
+		// At every endpoint: whoever sends one must not pass for somebody without credentials.
+		return credentials{}, invalid(countersign.ReasonParameterInvalid, "client_assertion is not supported here")
 	case len(headers) > 1:
 		return credentials{}, countersign.NewError(countersign.BadHeader, countersign.ReasonHeaderDuplicated,
 			"there is more than one Authorization header")
