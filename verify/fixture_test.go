@@ -152,14 +152,13 @@ func newVerifier(t testing.TB, cfg verify.Config) *verify.Verifier {
 // wantReason checks that err has the reason, and the code that belongs to it.
 func wantReason(t testing.TB, err error, reason countersign.Reason) {
 	t.Helper()
-	code := countersign.BadToken
-	switch reason {
-	case countersign.ReasonTokenExpired:
-		code = countersign.Expired
-	case countersign.ReasonKeysUnavailable:
-		code = countersign.Upstream
-	case countersign.ReasonRevocationUnknown:
-		code = countersign.Unavailable
+	code, other := map[countersign.Reason]countersign.Code{
+		countersign.ReasonTokenExpired:      countersign.Expired,
+		countersign.ReasonKeysUnavailable:   countersign.Upstream,
+		countersign.ReasonRevocationUnknown: countersign.Unavailable,
+	}[reason]
+	if !other {
+		code = countersign.BadToken
 	}
 	if err == nil || countersign.ReasonOf(err) != reason || countersign.CodeOf(err) != code {
 		t.Errorf("got %v (%s, %s), want %s, %s", err, countersign.CodeOf(err), countersign.ReasonOf(err), code, reason)

@@ -3,6 +3,7 @@ package verify
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -21,6 +22,10 @@ type issuer struct {
 
 // newIssuer checks one Issuer; keys are set by the caller.
 func newIssuer(cfg Issuer, all Config) (*issuer, error) {
+	// Copies: what the caller does with its Config later changes nothing here.
+	cfg.Audiences, cfg.Algorithms = slices.Clone(cfg.Audiences), slices.Clone(cfg.Algorithms)
+	cfg.Services, cfg.Tenants = slices.Clone(cfg.Services), slices.Clone(cfg.Tenants)
+	cfg.Scopes, cfg.Roles = slices.Clone(cfg.Scopes), maps.Clone(cfg.Roles)
 	i := &issuer{Issuer: cfg, anyAudience: all.InsecureAnyAudience}
 	if cfg.URL == "" {
 		return nil, invalid("an issuer needs a URL")

@@ -174,7 +174,7 @@ func dateOf(raw string) (int64, error) {
 	var n int64
 	for i := range len(raw) {
 		c := raw[i]
-		if c == '.' && strings.IndexAny(raw[i:], "eE") < 0 {
+		if c == '.' && !strings.ContainsAny(raw[i:], "eE") {
 			break
 		}
 		if !isDigit(c) {
