@@ -110,15 +110,17 @@ func TestLoadGoodFiles(t *testing.T) {
 	}
 }
 
-func TestLoadRefuses(t *testing.T) {
-	t.Parallel()
+type badFile struct {
+	name, content string
+	reason        countersign.Reason
+	says          string // place and key, which the user needs
+}
+
+// badFiles are refused, with the reason and the place.
+func badFiles() []badFile {
 	const field, value, missing, doubled = countersign.ReasonFieldUnknown, countersign.ReasonParameterInvalid,
 		countersign.ReasonParameterMissing, countersign.ReasonParameterDuplicated
-	tests := []struct {
-		name, content string
-		reason        countersign.Reason
-		says          string // place and key, which the user needs
-	}{
+	return []badFile{
 		{"unknown key", "a: 1\n", field, `:1:1: unknown key "a"`},
 		{"misspelt key", "\ntokns: {}\n", field, `:2:1: unknown key "tokns"; did you mean "tokens"?`},
 		{"misspelt below", "tokens:\n  lifetme: 5m\n", field, `:2:3: unknown key "tokens.lifetme"; did you mean "tokens.lifetime"?`},
@@ -190,7 +192,11 @@ func TestLoadRefuses(t *testing.T) {
 		{"long line", "# " + strings.Repeat("x", maxLineBytes), "", ":1: a line"},
 		{"deep", strings.Repeat("[\n", 5000), "", ""},
 	}
-	for _, test := range tests {
+}
+
+func TestLoadRefuses(t *testing.T) {
+	t.Parallel()
+	for _, test := range badFiles() {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			path := write(t, test.content)

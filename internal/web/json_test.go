@@ -45,15 +45,16 @@ func TestReadJSON(t *testing.T) {
 	}
 }
 
-// CVE-2025-59043 and CVE-2025-12044 of vulnerabilities.md 33: depth and size come first.
-func TestReadJSONRefuses(t *testing.T) {
-	t.Parallel()
+type badBodyCase struct {
+	body   string
+	reason countersign.Reason
+}
+
+// badJSON are bodies that ReadJSON refuses, with the reason.
+func badJSON() map[string]badBodyCase {
 	const invalid, doubled, unknown, wrong = countersign.ReasonBodyInvalid, countersign.ReasonParameterDuplicated,
 		countersign.ReasonFieldUnknown, countersign.ReasonParameterInvalid
-	tests := map[string]struct {
-		body   string
-		reason countersign.Reason
-	}{
+	return map[string]badBodyCase{
 		"empty":                   {"", invalid},
 		"spaces":                  {"  ", invalid},
 		"null":                    {"null", invalid},
@@ -89,7 +90,12 @@ func TestReadJSONRefuses(t *testing.T) {
 		"overflow":                {`{"count": 99999999999999999999}`, wrong},
 		"own unmarshalling":       {`{"picky": "x"}`, countersign.ReasonNameInvalid},
 	}
-	for name, test := range tests {
+}
+
+// CVE-2025-59043 and CVE-2025-12044 of vulnerabilities.md 33: depth and size come first.
+func TestReadJSONRefuses(t *testing.T) {
+	t.Parallel()
+	for name, test := range badJSON() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var v document

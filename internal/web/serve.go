@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log"
 	"log/slog"
@@ -78,7 +79,9 @@ func Serve(ctx context.Context, cfg ServeConfig) error {
 		cancel()
 		_ = server.Close()
 	}
-	<-ended
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", cfg.Listener.Addr(), err)
+	}
 	return nil
 }
 

@@ -178,7 +178,9 @@ func TestServeCutsSlowClients(t *testing.T) {
 					}
 					return web.WriteJSON(w, 200, true)
 				})
-				go func() { done <- web.Serve(ctx, web.ServeConfig{Listener: listener, Handler: web.Wrap(web.Config{}, front)}) }()
+				go func() {
+					done <- web.Serve(ctx, web.ServeConfig{Listener: listener, Handler: web.Wrap(web.Config{}, front)})
+				}()
 				conn := listener.dial()
 				start := time.Now()
 				var writer sync.WaitGroup
