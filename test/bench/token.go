@@ -107,7 +107,7 @@ func load(folder string, s subject, connections, seconds int) (float64, error) {
 	if err := os.WriteFile(script, []byte(lua), 0o600); err != nil {
 		return 0, err
 	}
-	out, err := exec.Command("wrk", "-t1", "-c"+strconv.Itoa(connections), "-d"+strconv.Itoa(seconds)+"s", "-s", script, s.url).CombinedOutput() //nolint:gosec // G204: loopback only
+	out, err := exec.Command("wrk", "-t1", "-c"+strconv.Itoa(connections), "-d"+strconv.Itoa(seconds)+"s", "--timeout", "10s", "-s", script, s.url).CombinedOutput() //nolint:gosec // G204: loopback only
 	if err != nil {
 		return 0, fmt.Errorf("wrk: %w: %s", err, out)
 	}
