@@ -18,7 +18,7 @@ type Decision struct {
 	Caller *Principal
 	// Target is the receiving service: the audience that its verifier expects.
 	Target string
-	// Method and Route say what was called. Route is the pattern, not the path, so
+	// Method and Route say what was called. Route is the pattern without its method, not the path, so
 	// that it is bounded and holds nothing personal.
 	Method, Route string
 	// Rule names the rule or middleware that decided.

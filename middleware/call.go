@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -58,7 +59,7 @@ func (c *call) recordAllowed(r *http.Request, at time.Time) {
 	}
 	c.settings.recorder.Record(r.Context(), countersign.Decision{
 		Time: at, Allowed: true, Reason: countersign.ReasonOK, Caller: countersign.FromContext(c),
-		Target: c.settings.target, Method: method(r.Method), Route: r.Pattern, Rule: rule,
+		Target: c.settings.target, Method: method(r.Method), Route: route(r.Pattern), Rule: rule,
 	})
 }
 
@@ -84,10 +85,18 @@ func (s *settings) deny(w http.ResponseWriter, r *http.Request, d denial) {
 		}
 		s.recorder.Record(r.Context(), countersign.Decision{
 			Time: now, ID: id, Reason: countersign.ReasonOf(d.err), Caller: d.caller,
-			Target: s.target, Method: method(r.Method), Route: r.Pattern, Rule: d.rule,
+			Target: s.target, Method: method(r.Method), Route: route(r.Pattern), Rule: d.rule,
 		})
 	}
 	s.writeError(w, d, id)
+}
+
+// route takes the method off a pattern of http.ServeMux: it is reported by itself.
+func route(pattern string) string {
+	if _, path, found := strings.Cut(pattern, " "); found {
+		return strings.TrimLeft(path, " \t")
+	}
+	return pattern
 }
 
 // method keeps what is recorded bounded: a method is any word that the caller likes.

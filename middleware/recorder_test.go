@@ -51,13 +51,13 @@ func TestRecordsOneDecision(t *testing.T) {
 		token   string
 		want    []countersign.Decision
 	}{
-		{"per route, allowed", inside, "/v1/parse/7", good, []countersign.Decision{{Allowed: true, Reason: "ok", Route: "POST /v1/parse/{id}", Rule: rule}}},
-		{"per route, denied", inside, "/v1/parse/7", bad, []countersign.Decision{{Reason: "service_not_allowed", Route: "POST /v1/parse/{id}", Rule: rule}}},
-		{"per route, no token", inside, "/v1/parse/7", "", []countersign.Decision{{Reason: "token_missing", Route: "POST /v1/parse/{id}", Rule: "Authenticate"}}},
+		{"per route, allowed", inside, "/v1/parse/7", good, []countersign.Decision{{Allowed: true, Reason: "ok", Route: "/v1/parse/{id}", Rule: rule}}},
+		{"per route, denied", inside, "/v1/parse/7", bad, []countersign.Decision{{Reason: "service_not_allowed", Route: "/v1/parse/{id}", Rule: rule}}},
+		{"per route, no token", inside, "/v1/parse/7", "", []countersign.Decision{{Reason: "token_missing", Route: "/v1/parse/{id}", Rule: "Authenticate"}}},
 		{"no route", inside, "/v1/other", good, nil},
-		{"around, allowed", around, "/v1/parse/7", good, []countersign.Decision{{Allowed: true, Reason: "ok", Route: "POST /v1/parse/{id}", Rule: rule}}},
-		{"around, denied", around, "/v1/parse/7", bad, []countersign.Decision{{Reason: "service_not_allowed", Route: "POST /v1/parse/{id}", Rule: rule}}},
-		{"around, nobody asks", around, "/v1/open", bad, []countersign.Decision{{Allowed: true, Reason: "ok", Route: "POST /v1/open", Rule: "Authenticate"}}},
+		{"around, allowed", around, "/v1/parse/7", good, []countersign.Decision{{Allowed: true, Reason: "ok", Route: "/v1/parse/{id}", Rule: rule}}},
+		{"around, denied", around, "/v1/parse/7", bad, []countersign.Decision{{Reason: "service_not_allowed", Route: "/v1/parse/{id}", Rule: rule}}},
+		{"around, nobody asks", around, "/v1/open", bad, []countersign.Decision{{Allowed: true, Reason: "ok", Route: "/v1/open", Rule: "Authenticate"}}},
 		{"around, no token", around, "/v1/parse/7", "", []countersign.Decision{{Reason: "token_missing", Rule: "Authenticate"}}},
 		{"another goroutine, allowed", timeout, "/", good, []countersign.Decision{{Allowed: true, Reason: "ok", Rule: rule}}},
 		{"another goroutine, denied", timeout, "/", bad, []countersign.Decision{{Reason: "service_not_allowed", Rule: rule}}},

@@ -109,6 +109,15 @@ func (r *Registry) Forget(name string) {
 	r.loads.Forget(name)
 }
 
+// Len returns how many services are held in memory.
+func (r *Registry) Len() int {
+	total := 0
+	for i := range r.shards {
+		total += r.shards[i].len()
+	}
+	return total
+}
+
 func (r *Registry) shard(name string) *shard {
 	if len(r.shards) == 1 {
 		return &r.shards[0]

@@ -49,6 +49,12 @@ func (s *shard) service(name string) *Service {
 	return service
 }
 
+func (s *shard) len() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.entries)
+}
+
 func (s *shard) current() uint64 {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
