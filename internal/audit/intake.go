@@ -96,8 +96,9 @@ func (in *intake) join(ctx context.Context, text []byte, at time.Time) (*batch, 
 }
 
 // enqueue puts an encoded event into the queue. It waits while the queue is full, and
-// counts the event as dropped when ctx ends or the log closes meanwhile.
-func (in *intake) enqueue(ctx context.Context, l line) error {
+// counts the event as dropped when ctx ends or the log closes meanwhile. hurry is
+// called when there is a block's worth of events: then waiting gains nothing.
+func (in *intake) enqueue(ctx context.Context, l line, hurry func()) error {
 	for {
 		in.mu.Lock()
 		if in.closed {
@@ -108,7 +109,11 @@ func (in *intake) enqueue(ctx context.Context, l line) error {
 		if in.roomLocked() {
 			in.lines = append(in.lines, l)
 			in.bytes += len(l.text)
+			many := len(in.lines)%maxBatchEvents == 0
 			in.mu.Unlock()
+			if many {
+				hurry()
+			}
 			return nil
 		}
 		if err := ctx.Err(); err != nil {
@@ -118,6 +123,7 @@ func (in *intake) enqueue(ctx context.Context, l line) error {
 		}
 		space := in.waitLocked()
 		in.mu.Unlock()
+		hurry()
 		select {
 		case <-space:
 		case <-ctx.Done():

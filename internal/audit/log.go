@@ -146,7 +146,7 @@ func (l *Log) Commit(ctx context.Context, e Event) error {
 // and the count is stored as an event of its own ([ActionDropped]).
 func (l *Log) Record(ctx context.Context, e Event) {
 	complete(&e, l.cfg.Now())
-	if err := l.in.enqueue(ctx, encodeLine(&e)); err != nil {
+	if err := l.in.enqueue(ctx, encodeLine(&e), func() { signal(l.kick) }); err != nil {
 		l.cfg.Logger.WarnContext(ctx, "an audit event was dropped", "cause", err)
 		return
 	}

@@ -10,7 +10,7 @@ import (
 // Pages are sized by what the last one held: blocks have from one event to
 // thousands, and a page must neither fill the memory nor be a page of one.
 const (
-	firstPage = 32
+	firstPage = 4
 	maxPage   = 256
 	smallPage = 512 << 10 // bytes; the next page is twice as long
 	largePage = 4 << 20   // bytes; the next page is half as long

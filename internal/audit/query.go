@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/store"
 )
 
 // Query selects events; see its fields. Zero values select everything.
@@ -55,9 +56,8 @@ func compareHits(a, b *hit) int {
 // Query returns matching events of all chains. Events that were recorded before the
 // call and not yet stored are stored first.
 //
-// The chains are merged by time. Inside a chain events stand in the order in which
-// they were stored, so an event may come up to a second late: within one answer they
-// are in order, across answers nearly. One call looks at no more than 100,000 blocks:
+// The chains are merged by time. Events are in order within one answer. Across
+// answers an event may come late by as long as it was queued, about a second. One call looks at no more than 100,000 blocks:
 // an answer with fewer than Limit events is the end only if After is what it was.
 // With Newest, events that lie further back than that are not found. Events that
 // can't be read are left out; Verify names them.
@@ -148,6 +148,25 @@ func (f *filter) mayContain(text []byte) bool {
 		}
 	}
 	return true
+}
+
+// events returns the events of a block in order of time; none if none can match.
+// Their places in this order are what cursors count. Lines that can't be read are
+// left out: Verify names them.
+func (f *filter) events(b *store.AuditBlock) []Event {
+	if !f.mayContain(b.Events) {
+		return nil
+	}
+	var events []Event
+	for rest := b.Events; len(rest) > 0; {
+		var text []byte
+		text, rest = cutLine(rest)
+		if e, err := decodeEvent(text); err == nil {
+			events = append(events, e)
+		}
+	}
+	slices.SortStableFunc(events, func(a, b Event) int { return a.Time.Compare(b.Time) })
+	return events
 }
 
 func (f *filter) match(e *Event) bool {

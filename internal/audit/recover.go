@@ -49,6 +49,9 @@ func (l *Log) recover(ctx context.Context) error {
 		l.state.hash = newest.Hash
 		l.alarm(ctx, fmt.Sprintf("block %d, the last one, is not the one that was signed", newest.Seq))
 		return nil
+	case tail.Seq > 0 && !bytes.Equal(blockHash(&tail), tail.Hash):
+		l.alarm(ctx, fmt.Sprintf("block %d, the last one, is not what was written", tail.Seq))
+		return nil
 	case !same:
 		l.alarm(ctx, fmt.Sprintf("block %d is not the one that was signed", newest.Seq))
 	}

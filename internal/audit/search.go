@@ -17,7 +17,7 @@ type search struct {
 	scan   int // how many blocks may still be looked at
 }
 
-// stream gives the matching events of one chain, in stored order.
+// stream gives the matching events of one chain, block by block.
 type stream struct {
 	search  *search
 	replica string
@@ -25,8 +25,8 @@ type stream struct {
 	tail    int64
 	at      position // everything before it was looked at
 	blocks  []store.AuditBlock
-	text    []byte // the rest of the block at hand, blocks[0]
-	head    hit    // the next event, if any; it lies behind at
+	events  []Event // of the block at hand, blocks[0]
+	head    hit     // the next event, if any; it lies behind at
 	ready   bool
 }
 
@@ -74,21 +74,18 @@ func (s *stream) advance(ctx context.Context) error {
 			}
 			continue
 		}
-		if len(s.text) == 0 {
+		index := s.at.skip
+		if index >= int64(len(s.events)) {
 			s.at = position{done: s.blocks[0].Seq}
 			s.open(s.blocks[1:])
 			continue
 		}
-		index := s.at.skip
-		var text []byte
-		text, s.text = cutLine(s.text)
-		e, err := decodeEvent(text)
-		if err != nil || !s.search.filter.match(&e) {
-			s.at.skip = index + 1
-			continue
+		if e := s.events[index]; s.search.filter.match(&e) {
+			s.head = hit{event: e, replica: s.replica, seq: s.blocks[0].Seq, index: index}
+			s.ready = true
+			return nil
 		}
-		s.head = hit{event: e, replica: s.replica, seq: s.blocks[0].Seq, index: index}
-		s.ready = true
+		s.at.skip++
 	}
 	return nil
 }
@@ -112,28 +109,20 @@ func (s *stream) page(ctx context.Context) error {
 		s.at = position{done: s.tail}
 		return nil
 	}
-	skip := s.at.skip
-	first := s.at.done + 1
+	before := s.at
 	s.open(blocks)
-	if blocks[0].Seq == first && skip > 0 {
-		for range skip {
-			_, s.text = cutLine(s.text)
-		}
-		s.at.skip = skip
+	if s.at.done == before.done {
+		s.at.skip = before.skip
 	}
 	return nil
 }
 
 // open makes blocks[0] the block at hand.
 func (s *stream) open(blocks []store.AuditBlock) {
-	s.blocks = blocks
-	if len(blocks) == 0 {
-		return
-	}
-	s.at = position{done: blocks[0].Seq - 1}
-	s.text = blocks[0].Events
-	if !s.search.filter.mayContain(s.text) {
-		s.text = nil
+	s.blocks, s.events = blocks, nil
+	if len(blocks) > 0 {
+		s.at = position{done: blocks[0].Seq - 1}
+		s.events = s.search.filter.events(&blocks[0])
 	}
 }
 
@@ -179,21 +168,15 @@ func (s *search) backwards(ctx context.Context, replica string, scan int) ([]hit
 
 // reversed returns the matching events of a block that lie behind begin, last first.
 func (s *search) reversed(b *store.AuditBlock, begin position) []hit {
-	if !s.filter.mayContain(b.Events) {
-		return nil
-	}
 	var hits []hit
-	rest := b.Events
-	for index := int64(0); len(rest) > 0; index++ {
-		var text []byte
-		text, rest = cutLine(rest)
-		if b.Seq == begin.done+1 && index < begin.skip {
-			continue
+	events := s.filter.events(b)
+	for i := len(events) - 1; i >= 0; i-- {
+		if b.Seq == begin.done+1 && int64(i) < begin.skip {
+			break
 		}
-		if e, err := decodeEvent(text); err == nil && s.filter.match(&e) {
-			hits = append(hits, hit{event: e, replica: b.Replica, seq: b.Seq, index: index})
+		if s.filter.match(&events[i]) {
+			hits = append(hits, hit{event: events[i], replica: b.Replica, seq: b.Seq, index: int64(i)})
 		}
 	}
-	slices.Reverse(hits)
 	return hits
 }

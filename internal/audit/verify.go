@@ -232,8 +232,7 @@ func (w *walk) find(seq int64, problem, format string, args ...any) {
 
 func (w *walk) block(b *store.AuditBlock) {
 	w.report.Blocks++
-	hash := blockHash(b)
-	whole := bytes.Equal(hash, b.Hash)
+	whole := bytes.Equal(blockHash(b), b.Hash)
 	switch {
 	case b.Seq > w.seq+1:
 		w.find(w.seq+1, removed, "blocks %d to %d are missing", w.seq+1, b.Seq-1)
@@ -247,15 +246,19 @@ func (w *walk) block(b *store.AuditBlock) {
 		w.report.Events += max(b.Count, 0)
 	}
 	for ; w.head < len(w.known.heads) && w.known.heads[w.head].Seq <= b.Seq; w.head++ {
-		w.against(&w.known.heads[w.head], b, hash, "a signed head")
+		if whole {
+			w.against(&w.known.heads[w.head], b, "a signed head")
+		}
 	}
-	w.against(&w.known.filed, b, hash, "the head file")
+	if whole {
+		w.against(&w.known.filed, b, "the head file")
+	}
 	w.seq, w.prev, w.broken = b.Seq, b.Hash, !whole
 }
 
 // against compares a head with the block that it names.
-func (w *walk) against(h *store.AuditHead, b *store.AuditBlock, hash []byte, what string) {
-	if h.Seq == b.Seq && !bytes.Equal(h.Hash, hash) {
+func (w *walk) against(h *store.AuditHead, b *store.AuditBlock, what string) {
+	if h.Seq == b.Seq && !bytes.Equal(h.Hash, b.Hash) {
 		w.find(b.Seq, headMismatch, "%s tells of another block %d", what, b.Seq)
 	}
 }

@@ -31,8 +31,11 @@ func (l *Log) write() {
 			return
 		case <-l.kick:
 			if l.lockTurn(ctx) == nil {
-				_, _ = l.storeBlock(ctx) // who waits for it is told
+				_, err := l.storeBlock(ctx) // who waits for it is told
 				l.unlockTurn()
+				if _, queued, _ := l.in.waiting(); err == nil && queued >= maxBatchEvents {
+					signal(l.kick)
+				}
 			}
 		case <-l.queued:
 			if !armed {

@@ -1,0 +1,45 @@
+package audit
+
+import "time"
+
+// What the tests in package audit_test see of the inside.
+
+const (
+	FlushEvery      = flushEvery
+	MaxQueueEvents  = maxQueueEvents
+	MaxBatchEvents  = maxBatchEvents
+	MaxRefusals     = maxRefusals
+	MinQueuedEvents = minQueuedEvents
+)
+
+var BlockHash = blockHash
+
+// Queued returns how many recorded events wait.
+func (l *Log) Queued() int {
+	_, queued, _ := l.in.waiting()
+	return queued
+}
+
+// Waiting returns how many commits are in the batch that is next.
+func (l *Log) Waiting() int {
+	commits, _, _ := l.in.waiting()
+	return commits
+}
+
+// Tail returns the number of the last block.
+func (l *Log) Tail() int64 {
+	seq, _ := l.state.last()
+	return seq
+}
+
+// Encode encodes one event as a line.
+func Encode(e Event) []byte {
+	complete(&e, time.Unix(1_800_000_000, 0))
+	return appendEvent(nil, &e)
+}
+
+// StoredHead returns the newest head that this process knows to be in the database.
+func (l *Log) StoredHead() int64 {
+	_, row := l.state.heads()
+	return row.Seq
+}
