@@ -48,5 +48,5 @@ clients: build
 fuzz:
 	scripts/fuzz.sh $(FUZZTIME)
 
-bench: tools build
+bench: build
 	scripts/bench.sh

@@ -79,6 +79,7 @@ type backlog struct {
 	mu      sync.Mutex
 	waiting bool      // batches wait in the spool or as Client.stuck
 	retryAt time.Time // no attempt before this; zero = the last one succeeded
+	stuck   bool      // until retryAt there is nowhere to put anything, not even the spool
 }
 
 // New checks the configuration, opens the spool and starts the client's goroutine. It

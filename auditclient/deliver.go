@@ -34,7 +34,7 @@ func (c *Client) deliver(ctx context.Context, counts bool) error {
 			c.log.InfoContext(ctx, "audit reports can be sent again")
 		}
 		c.failures = 0
-		c.setBacklog(time.Time{})
+		c.setBacklog(time.Time{}, false)
 		return nil
 	}
 	if ctx.Err() == nil { // else it says nothing about the server
@@ -43,8 +43,8 @@ func (c *Client) deliver(ctx context.Context, counts bool) error {
 			c.log.WarnContext(ctx, "audit reports can't be sent; they are kept", "error", err)
 		}
 	}
-	c.spill(counts)
-	c.setBacklog(time.Now().Add(backoff(err, max(c.failures, 1))))
+	spilled := c.spill(counts)
+	c.setBacklog(time.Now().Add(backoff(err, max(c.failures, 1))), !spilled)
 	return err
 }
 
@@ -91,28 +91,28 @@ func (c *Client) next(counts bool) (*batch, error) {
 }
 
 // spill moves what waits in memory to the spool. Without one, or when it takes no more,
-// it stays where it is.
-func (c *Client) spill(counts bool) {
+// it stays where it is, and spill returns false.
+func (c *Client) spill(counts bool) bool {
 	if c.spool == nil {
-		return
+		return false
 	}
 	for {
 		b, err := c.next(counts)
 		if b == nil || err != nil {
-			return
+			return err == nil
 		}
 		if err := c.spool.add(b, c.now()); err != nil {
 			c.log.WarnContext(c.ctx, "audit reports can't be spooled; they stay in memory", "error", err)
-			return
+			return false
 		}
 		c.stuck = nil
 	}
 }
 
-func (c *Client) setBacklog(retryAt time.Time) {
+func (c *Client) setBacklog(retryAt time.Time, stuck bool) {
 	c.backlog.mu.Lock()
 	defer c.backlog.mu.Unlock()
-	c.backlog.retryAt = retryAt
+	c.backlog.retryAt, c.backlog.stuck = retryAt, stuck
 	c.backlog.waiting = c.stuck != nil || c.spool != nil && !c.spool.empty()
 }
 

@@ -27,17 +27,17 @@ func (c *Client) work() {
 // dueIn returns how long until there is something to do; false = nothing waits.
 func (c *Client) dueIn(now time.Time) (time.Duration, bool) {
 	c.backlog.mu.Lock()
-	waiting, retryAt := c.backlog.waiting, c.backlog.retryAt
+	waiting, retryAt, stuck := c.backlog.waiting, c.backlog.retryAt, c.backlog.stuck
 	c.backlog.mu.Unlock()
 
 	delay := denialDelay
 	if now.Before(retryAt) {
 		delay = outageDelay
-		if c.spool == nil {
-			delay = retryAt.Sub(now) // there is nowhere to put them before
-		}
 	}
 	due := c.queue.due(delay)
+	if stuck && !due.IsZero() && due.Before(retryAt) {
+		due = retryAt
+	}
 	if waiting && (due.IsZero() || retryAt.Before(due)) {
 		due = retryAt
 		if due.IsZero() {
@@ -61,7 +61,7 @@ func (c *Client) tick() {
 	c.backlog.mu.Unlock()
 	counts := c.queue.countsDue(now)
 	if now.Before(retryAt) {
-		c.spill(counts)
+		c.setBacklog(retryAt, !c.spill(counts))
 		return
 	}
 	_ = c.deliver(c.ctx, counts) // logged, and tried again

@@ -68,7 +68,7 @@ func New(tb TB) *Server {
 	if err != nil {
 		tb.Fatalf("authtest: configure: %v", err)
 	}
-	running, err := server.New(ctx, server.Options{Config: cfg, Now: clock.Now, Version: "authtest"})
+	running, err := server.New(ctx, server.Options{Config: cfg, Now: clock.Now, Sleep: clock.sleep, Version: "authtest"})
 	if err != nil {
 		tb.Fatalf("authtest: start: %v", err)
 	}

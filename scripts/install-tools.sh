@@ -6,7 +6,7 @@ tools="${1:?usage: install-tools.sh FOLDER}"
 golangci_version=v2.15.0
 
 # command:package
-wanted=(curl:curl gcc:gcc node:nodejs npm:npm sqlite3:sqlite3)
+wanted=(curl:curl gcc:gcc)
 missing=()
 for entry in "${wanted[@]}"; do
   command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}")

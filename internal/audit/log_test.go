@@ -114,15 +114,7 @@ func TestCommitWithEndedContext(t *testing.T) {
 func TestCommitWhoseContextEndsOnTheWay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	entered, release := make(chan struct{}), make(chan struct{})
-	w.disk.set(func() error {
-		select {
-		case entered <- struct{}{}:
-			<-release
-		default:
-		}
-		return nil
-	}, nil, nil)
+	entered, release := w.stall()
 	ctx, cancel := context.WithCancel(t.Context())
 	results := make(chan error, 2)
 	go func() { results <- w.log.Commit(ctx, event("gone")) }()
@@ -145,15 +137,7 @@ func TestCommitWhoseContextEndsOnTheWay(t *testing.T) {
 func TestCommitWaitsWhileTheBatchIsFull(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	entered, release := make(chan struct{}), make(chan struct{})
-	w.disk.set(func() error {
-		select {
-		case entered <- struct{}{}:
-			<-release
-		default:
-		}
-		return nil
-	}, nil, nil)
+	entered, release := w.stall()
 	var wg sync.WaitGroup
 	commit := func(id string) {
 		wg.Go(func() {
@@ -216,7 +200,10 @@ func TestRecordRidesOnACommit(t *testing.T) {
 func TestRecordCountsWhatItDrops(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.disk.set(fails, nil, nil)
+	entered, release := w.stall()
+	var wg sync.WaitGroup
+	wg.Go(func() { w.commit(1) })
+	<-entered // the writer is busy and takes nothing from the queue
 	for i := range audit.MaxQueueEvents {
 		w.log.Record(t.Context(), event(fmt.Sprint("q", i)))
 	}
@@ -227,14 +214,15 @@ func TestRecordCountsWhatItDrops(t *testing.T) {
 	}
 	waited := make(chan struct{})
 	go func() { w.log.Record(t.Context(), event("waited")); close(waited) }()
-	w.disk.set(nil, nil, nil)
+	close(release)
 	<-waited
+	wg.Wait()
 	dropped := w.all(audit.Query{Action: audit.ActionDropped})
 	if len(dropped) != 1 || dropped[0].Count != 3 {
 		t.Errorf("dropped: %+v", dropped)
 	}
 	ids := w.ids(audit.Query{Action: "token", Limit: 1000})
-	if len(ids) != audit.MaxQueueEvents+1 || ids["dropped"] != 0 || ids["waited"] != 1 {
+	if len(ids) != audit.MaxQueueEvents+2 || ids["dropped"] != 0 || ids["waited"] != 1 {
 		t.Errorf("%d events, %d dropped, %d waited", len(ids), ids["dropped"], ids["waited"])
 	}
 	w.clean()

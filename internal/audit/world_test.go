@@ -89,6 +89,18 @@ func (d *disk) AuditTail(ctx context.Context, replica string) (store.AuditBlock,
 	return d.Store.AuditTail(ctx, replica)
 }
 
+// stall holds up the next transaction: who receives from entered knows that it has
+// begun; it goes on when release is closed, and later ones are not held up.
+func (w *world) stall() (entered <-chan struct{}, release chan<- struct{}) {
+	in, out := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	w.disk.set(func() error {
+		once.Do(func() { in <- struct{}{}; <-out })
+		return nil
+	}, nil, nil)
+	return in, out
+}
+
 // world is a folder with a database and the log on it.
 type world struct {
 	t       testing.TB

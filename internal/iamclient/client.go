@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -94,12 +96,29 @@ func socketClient(path string) *http.Client {
 		Transport: &http.Transport{
 			// No Proxy: what goes to the socket goes nowhere else.
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return dialer.DialContext(ctx, "unix", path)
+				return dialSocket(ctx, dialer, path)
 			},
 			MaxIdleConns:    4,
 			IdleConnTimeout: 30 * time.Second,
 		},
 	}
+}
+
+// maxSocketPath is what a Unix socket address holds on Linux, less its final zero.
+const maxSocketPath = 107
+
+// dialSocket connects to path. One that is too long for an address is reached through
+// its open folder, whose descriptor makes a short one, as the server listens on it.
+func dialSocket(ctx context.Context, dialer *net.Dialer, path string) (net.Conn, error) {
+	if len(path) <= maxSocketPath {
+		return dialer.DialContext(ctx, "unix", path)
+	}
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = folder.Close() }()
+	return dialer.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", folder.Fd(), filepath.Base(path)))
 }
 
 // call is one request. The path is below [BasePath], or rootPath is the whole one.

@@ -27,7 +27,7 @@ import (
 func (s *Server) routes() (*http.ServeMux, error) {
 	door, err := oauth.New(oauth.Config{
 		Issuer: s.issuer, Keys: s.keys, Registry: s.registry, Minter: s.minter, Audit: s.audit,
-		Admin: s.admin, Authn: s.authn, Logger: s.logger, ExposeReasons: s.cfg.ExposeReasons, Now: s.now,
+		Admin: s.admin, Authn: s.authn, Logger: s.logger, ExposeReasons: s.cfg.ExposeReasons, Now: s.now, Sleep: s.sleep,
 	})
 	if err != nil {
 		return nil, err

@@ -36,6 +36,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Now is the clock of every decision; nil = time.Now.
 	Now func() time.Time
+	// Sleep waits for d by that clock, or returns the error of ctx: a token request of a
+	// service whose tokens were revoked just now waits so. nil = a timer.
+	Sleep func(ctx context.Context, d time.Duration) error
 	// Version is what metrics and the log call this build.
 	Version string
 }
@@ -46,6 +49,7 @@ type Server struct {
 	cfg     config.Config
 	logger  *slog.Logger
 	now     func() time.Time
+	sleep   func(ctx context.Context, d time.Duration) error // nil = a timer
 	metrics *telemetry.Metrics
 	issuer  string
 
@@ -75,7 +79,7 @@ const replica = "embedded"
 // countersign.Conflict (another server has the data folder), countersign.Unavailable
 // (a port, the disk or the database can't be had).
 func New(ctx context.Context, opts Options) (*Server, error) {
-	s := &Server{cfg: opts.Config, logger: opts.Logger, now: opts.Now, metrics: telemetry.New(opts.Version)}
+	s := &Server{cfg: opts.Config, logger: opts.Logger, now: opts.Now, sleep: opts.Sleep, metrics: telemetry.New(opts.Version)}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}

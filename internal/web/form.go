@@ -179,15 +179,20 @@ func badBody(msg string, cause error) error {
 	return countersign.WrapError(countersign.Invalid, countersign.ReasonBodyInvalid, msg, cause)
 }
 
-// quotable returns name if it reads like a parameter's name, else instead: a name is
-// the caller's text and may be anything.
+// maxQuoted is the length of the longest name that an error repeats, in bytes. Secrets
+// are longer, and mix upper and lower case.
+const maxQuoted = 32
+
+// quotable returns name if it has the form of our own names, lower case with "_", else
+// instead: a name is the caller's text and may be anything, also a secret that was sent
+// in the wrong place. A "." stands between the names of nested fields.
 func quotable(name, instead string) string {
-	if len(name) > 64 {
+	if len(name) > maxQuoted {
 		return instead
 	}
 	for i := range len(name) {
 		c := name[i]
-		if c != '_' && c != '-' && c != '.' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+		if c != '_' && c != '.' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
 			return instead
 		}
 	}
