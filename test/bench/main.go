@@ -43,7 +43,7 @@ func run(o options, folder string) error {
 	if err := tokenEndpoint(o, folder); err != nil {
 		return fmt.Errorf("token endpoint: %w", err)
 	}
-	if err := verification(); err != nil {
+	if err := verification(o, folder); err != nil {
 		return fmt.Errorf("verification: %w", err)
 	}
 	if err := coldStart(o, folder); err != nil {
@@ -53,4 +53,4 @@ func run(o options, folder string) error {
 }
 
 // row prints one line of the table.
-func row(what, figure, goal string) { fmt.Printf("  %-66s %22s   %s\n", what, figure, goal) }
+func row(what, figure, goal string) { fmt.Printf("  %-44s %34s   %s\n", what, figure, goal) }
