@@ -53,35 +53,60 @@ func (h *Handler) mint(ctx context.Context, id string, client *registry.Service,
 
 // waitOut waits, but not twice, not long, and not with too many others.
 func (h *Handler) waitOut(ctx context.Context, wait time.Duration, again bool) error {
-	comeBack := &countersign.Error{Code: countersign.Unavailable, Reason: countersign.ReasonTokenRevoked,
-		Msg: "the tokens of this client were revoked just now", RetryAfter: min(max(wait, time.Second), maxRetryAfter)}
+	refused := comeBack(wait, "the tokens of this client were revoked just now")
 	if again || wait > maxMintWait {
-		return comeBack
+		return refused
 	}
 	select {
 	case h.waiting <- struct{}{}:
 		defer func() { <-h.waiting }()
 	default:
-		return comeBack
+		return refused
 	}
 	if err := h.cfg.Sleep(ctx, wait); err != nil {
-		comeBack.Err = err
-		return comeBack
+		refused.Err = err
+		return refused
+	}
+	return nil
+}
+
+// confirm is asked when the token's event is on disk, right before the token leaves: what
+// was decided at the start may have been undone since. Without it a request that stalled
+// would carry a token out that no revocation covers, because its iat is later.
+//
+// Errors: those of unchanged; Unavailable (its service's tokens were revoked just now).
+func (h *Handler) confirm(ctx context.Context, client *registry.Service, minted token.Minted) error {
+	if err := h.unchanged(ctx, client); err != nil {
+		return err
+	}
+	if from := h.cfg.Registry.MintFrom(client.Name, client.UID); minted.IssuedAt.Before(from) {
+		return comeBack(from.Sub(h.cfg.Now()), "the tokens of this client were revoked just now")
 	}
 	return nil
 }
 
 // unchanged checks that the client is still the one that was authenticated.
+//
+// Errors: countersign.BadToken (it was disabled or deleted), Unavailable (it was changed
+// otherwise: a rotated secret may be good still, so the client is to ask again).
 func (h *Handler) unchanged(ctx context.Context, client *registry.Service) error {
 	current, err := h.lookUp(ctx, client.Name)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if current.UID != client.UID || current.Revision != client.Revision {
+	case current.UID != client.UID || current.Disabled:
 		return countersign.NewError(countersign.BadToken, countersign.ReasonTokenRevoked,
-			"the client was changed while its request waited")
+			"the client was disabled while its request was under way")
+	case current.Revision != client.Revision:
+		return comeBack(0, "the client was changed while its request was under way")
 	}
 	return nil
+}
+
+// comeBack tells a client to ask again, in a second at the earliest.
+func comeBack(wait time.Duration, msg string) *countersign.Error {
+	return &countersign.Error{Code: countersign.Unavailable, Reason: countersign.ReasonTokenRevoked,
+		Msg: msg, RetryAfter: min(max(wait, time.Second), maxRetryAfter)}
 }
 
 // sleep is Config.Sleep by default.

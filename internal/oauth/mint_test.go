@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/admin"
+	"github.com/countersign/countersign/internal/audit"
 	"github.com/countersign/countersign/internal/oauth"
 )
 
@@ -30,36 +32,43 @@ func TestRuleE3MintingWaitsForARevocationToPass(t *testing.T) {
 	}
 }
 
-// RFC 6749 §5.2 invalid_grant: the client's grant was revoked while the request waited.
+// changes are what may become of a client while its request is under way, and what the
+// request gets then. RFC 6749 §5.2 invalid_grant: the grant was revoked. A client whose
+// secret was rotated may have a good one still, and is to ask again.
+var changes = map[string]struct {
+	change func(t *testing.T, f *fixture)
+	status int
+	word   string
+}{
+	"disabled": {status: http.StatusBadRequest, word: "invalid_grant", change: func(t *testing.T, f *fixture) {
+		t.Helper()
+		if _, err := f.admin.SetServiceDisabled(t.Context(), root, "document-service", admin.AnyRevision, true); err != nil {
+			t.Error(err)
+		}
+	}},
+	"secret ended": {status: http.StatusServiceUnavailable, word: "temporarily_unavailable", change: func(t *testing.T, f *fixture) {
+		t.Helper()
+		if _, _, err := f.admin.RotateSecret(t.Context(), root, "document-service", admin.AnyRevision, admin.Rotation{}); err != nil {
+			t.Error(err)
+		}
+	}},
+	"deleted": {status: http.StatusBadRequest, word: "invalid_grant", change: func(t *testing.T, f *fixture) {
+		t.Helper()
+		if err := f.admin.DeleteService(t.Context(), root, "document-service", admin.AnyRevision); err != nil {
+			t.Error(err)
+		}
+	}},
+}
+
 func TestRuleE3ClientChangedWhileItsRequestWaited(t *testing.T) {
 	t.Parallel()
-	changes := map[string]func(t *testing.T, f *fixture){
-		"disabled": func(t *testing.T, f *fixture) {
-			t.Helper()
-			if _, err := f.admin.SetServiceDisabled(t.Context(), root, "document-service", admin.AnyRevision, true); err != nil {
-				t.Error(err)
-			}
-		},
-		"secret ended": func(t *testing.T, f *fixture) {
-			t.Helper()
-			if _, _, err := f.admin.RotateSecret(t.Context(), root, "document-service", admin.AnyRevision, admin.Rotation{}); err != nil {
-				t.Error(err)
-			}
-		},
-		"deleted": func(t *testing.T, f *fixture) {
-			t.Helper()
-			if err := f.admin.DeleteService(t.Context(), root, "document-service", admin.AnyRevision); err != nil {
-				t.Error(err)
-			}
-		},
-	}
-	for name, change := range changes {
+	for name, tt := range changes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var f *fixture
 			f = newFixture(t, func(cfg *oauth.Config) {
 				cfg.Sleep = func(_ context.Context, d time.Duration) error {
-					change(t, f)
+					tt.change(t, f)
 					f.clock.Advance(d)
 					return nil
 				}
@@ -69,10 +78,42 @@ func TestRuleE3ClientChangedWhileItsRequestWaited(t *testing.T) {
 				t.Fatal(err)
 			}
 			a := f.do(t, call{id: "document-service", secret: secret, form: grant()})
-			if a.status != http.StatusBadRequest || a.word("error") != "invalid_grant" {
+			if a.status != tt.status || a.word("error") != tt.word {
 				t.Fatalf("got %d %s", a.status, a.text)
 			}
 			checkRefusal(t, a)
+		})
+	}
+}
+
+// A request that was authenticated, stalled, and goes on when its client is locked out:
+// its token would have an iat that no revocation covers, and live on after an enable.
+func TestRuleA5RequestThatStalledGetsNoToken(t *testing.T) {
+	t.Parallel()
+	for name, tt := range changes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var f *fixture
+			var asked int // of the clock, by the request: for its event, then by its authentication
+			f = newFixture(t, func(cfg *oauth.Config) {
+				now := cfg.Now
+				cfg.Now = func() time.Time {
+					if asked++; asked == 2 {
+						tt.change(t, f)
+						f.clock.Advance(10 * time.Second)
+					}
+					return now()
+				}
+			})
+			secret := f.story(t)["document-service"]
+			a := f.do(t, call{id: "document-service", secret: secret, form: grant()})
+			if a.status != tt.status || a.word("error") != tt.word || asked < 2 {
+				t.Fatalf("got %d %s", a.status, a.text)
+			}
+			events := f.events(t, audit.Query{ID: a.header.Get("X-Request-Id")})
+			if len(events) != 2 || events[1].Decision != audit.Refused || events[1].Reason != string(countersign.ReasonTokenRevoked) {
+				t.Errorf("events %+v", events)
+			}
 		})
 	}
 }

@@ -19,7 +19,7 @@ func (h *Handler) Token(w http.ResponseWriter, r *http.Request) error {
 		d.refused(r.Context(), audit.Refused, countersign.ReasonOf(err))
 		return err
 	}
-	// 6 The answer.
+	// 7 The answer.
 	writeToken(w, minted, d.event.Scope)
 	return nil
 }
@@ -54,6 +54,11 @@ func (h *Handler) issue(r *http.Request, d *decision) (token.Minted, error) {
 	d.event.TokenID = minted.ID
 	// 5 Nobody holds a token that the log doesn't know of.
 	if err := d.committed(ctx); err != nil {
+		return token.Minted{}, err
+	}
+	// 6 Nor one whose client was locked out while it was made.
+	if err := h.confirm(ctx, client, minted); err != nil {
+		d.emitted = false // the log tells of the token, and then that it never left
 		return token.Minted{}, err
 	}
 	return minted, nil
