@@ -29,7 +29,7 @@ func TestCursorRoundTrip(t *testing.T) {
 	}
 }
 
-func TestCursorRefusesWhatIsNotOurs(t *testing.T) {
+func TestVulnerability28ForgedCursorsAreRefused(t *testing.T) {
 	t.Parallel()
 	good := cursor{"a": {1, 2}, "b": {3, 4}}.String()
 	raw, err := base64.RawURLEncoding.DecodeString(good)

@@ -100,6 +100,21 @@ func TestAmbiguousCommitThatCannotBeLookedUp(t *testing.T) {
 	}
 }
 
+// The token path writes its event and reads nothing.
+func TestCommitSendsNoSelect(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.commit(1)
+	before := w.disk.Reads()
+	w.commit(20)
+	w.log.Record(t.Context(), event("recorded"))
+	w.log.RecordRefused(t.Context(), refusal("a", "192.0.2.1"))
+	w.commit(1)
+	if reads := w.disk.Reads() - before; reads != 0 {
+		t.Errorf("%d reads", reads)
+	}
+}
+
 func TestCloseReportsWhatItCannotStore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

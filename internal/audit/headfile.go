@@ -33,7 +33,7 @@ func writeHeadFile(path string, h *store.AuditHead) error {
 		return fmt.Errorf("encode: %w", err)
 	}
 	temp := path + ".new"
-	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // the path is the operator's
+	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func writeHeadFile(path string, h *store.AuditHead) error {
 }
 
 func syncFolder(path string) error {
-	folder, err := os.Open(path) //nolint:gosec // the path is the operator's
+	folder, err := os.Open(path)
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ var errHeadFile = errors.New("not a head file")
 // readHeadFile returns what the file says, without any trust. A missing file is
 // fs.ErrNotExist, a malformed one errHeadFile.
 func readHeadFile(path string) (store.AuditHead, error) {
-	file, err := os.Open(path) //nolint:gosec // the path is the operator's
+	file, err := os.Open(path)
 	if err != nil {
 		return store.AuditHead{}, err
 	}

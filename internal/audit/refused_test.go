@@ -68,7 +68,7 @@ func TestRuleE5RefusalsAreBounded(t *testing.T) {
 	}
 }
 
-func TestRuleE5UnverifiedClientIDsAreHashed(t *testing.T) {
+func TestRuleE5AndVulnerability30UnverifiedClientIDsAreHashed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	canary := "csk_CanarySecretThatSomebodyPutIntoTheWrongField"

@@ -84,7 +84,7 @@ func (l *Log) flush(ctx context.Context) error {
 			return err
 		}
 		if stored == 0 {
-			break // somebody's turn before ours took it
+			break // nothing is left
 		}
 		todo -= stored
 	}
