@@ -151,7 +151,7 @@ func (c *Client) post(ctx context.Context, body []byte) error {
 	if err != nil {
 		return countersign.WrapError(countersign.Upstream, "", "countersign can't be reached", withoutURL(err))
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswerBytes)) // so that the connection is used again
 	return c.judge(resp, token)
 }
@@ -167,7 +167,7 @@ func (c *Client) judge(resp *http.Response, token tokensource.Token) error {
 		if source, ok := c.source.(tokensource.Invalidator); ok {
 			source.Invalidate(audience, token)
 		}
-	case status == http.StatusBadRequest, status == http.StatusRequestEntityTooLarge,
+	case status == http.StatusBadRequest, status == http.StatusConflict, status == http.StatusRequestEntityTooLarge,
 		status == http.StatusUnsupportedMediaType, status == http.StatusUnprocessableEntity:
 		e.Err = errRejected
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:

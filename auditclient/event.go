@@ -15,8 +15,11 @@ const ReasonReportsDropped countersign.Reason = "reports_dropped"
 const (
 	maxBatchEvents = 500
 	maxBatchBytes  = 256 << 10
-	// maxField bounds every string of an event, in bytes.
+	// maxField bounds every string of an event, in bytes; maxWord those that name
+	// something of ours.
 	maxField = 512
+	maxWord  = 64
+	maxCount = 1_000_000_000
 )
 
 // event is one decision, or the same decision counted, as Countersign takes it.
@@ -36,21 +39,42 @@ type event struct {
 	Count      int64              `json:"count"`
 }
 
-// newEvent makes an event; id "" = a fresh one.
+// newEvent makes an event that Countersign takes whatever the decision holds: one that
+// it refuses would cost all the others of its batch. id "" = a fresh one.
 func newEvent(key countKey, at time.Time, id string, n int64) event {
-	if id == "" {
+	if !isWord(id) {
 		id = countersign.NewRequestID(at)
 	}
-	decision := "denied"
+	decision, reason := "denied", countersign.ReasonInternal
 	if key.allowed {
-		decision = "allowed"
+		decision, reason = "allowed", countersign.ReasonOK
 	}
+	if isWord(string(key.reason)) {
+		reason = key.reason
+	}
+	if !isWord(key.serviceUID) || key.service == "" {
+		key.serviceUID = ""
+	}
+	if key.user == "" || key.userIssuer == "" { // a user is always the pair
+		key.user, key.userIssuer = "", ""
+	}
+	n = min(n, maxCount)
 	return event{
-		ID: cut(id), Time: at.UTC(), Decision: decision, Reason: countersign.Reason(cut(string(key.reason))),
-		Service: cut(key.service), ServiceUID: cut(key.serviceUID),
+		ID: id, Time: at.UTC(), Decision: decision, Reason: reason,
+		Service: cut(key.service), ServiceUID: key.serviceUID,
 		UserIssuer: cut(key.userIssuer), User: cut(key.user), Target: cut(key.target),
 		Method: cut(key.method), Route: cut(key.route), Rule: cut(key.ruleName), Count: n,
 	}
+}
+
+// isWord reports whether text is 1 to 64 letters, digits, "-" and "_".
+func isWord(text string) bool {
+	for _, c := range []byte(text) {
+		if c != '-' && c != '_' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+			return false
+		}
+	}
+	return text != "" && len(text) <= maxWord
 }
 
 // cut bounds a string and makes it valid UTF-8.

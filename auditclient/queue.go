@@ -9,7 +9,7 @@ import (
 
 const (
 	maxDenials = 10_000
-	maxCounts  = 10_000
+	maxCounts  = 10_000 // different ones
 )
 
 // queue is what was recorded and is in no batch yet.

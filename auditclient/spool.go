@@ -163,7 +163,7 @@ func (s *spool) oldest() (*batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	b.body, err = io.ReadAll(io.LimitReader(file, 2*maxBatchBytes))
 	if err != nil {
 		return nil, err

@@ -194,7 +194,7 @@ func TestSpoolFolderIsRefused(t *testing.T) {
 	if err := os.Mkdir(open, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(open, 0o777); err != nil { //nolint:gosec // that is the point
+	if err := os.Chmod(open, 0o777); err != nil {
 		t.Fatal(err)
 	}
 	for _, bad := range []string{file, open, filepath.Join(file, "below")} {

@@ -124,7 +124,7 @@ func (p *endpoint) grant(ctx context.Context, audience string) (grant, error) {
 	if err != nil {
 		return grant{}, countersign.WrapError(countersign.Upstream, "", "the token endpoint can't be reached", withoutURL(err))
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
 	if err != nil {
 		return grant{}, countersign.WrapError(countersign.Upstream, "", "the token endpoint's answer can't be read", withoutURL(err))
@@ -158,7 +158,7 @@ func readFile(path string, limit int64) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	data, err := io.ReadAll(io.LimitReader(file, limit+1))
 	if err != nil {
 		return "", err

@@ -22,7 +22,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 	req.Header.Set("Accept", "application/json")
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := tr.RoundTrip(req); err != nil { //nolint:bodyclose // it has none
+		if _, err := tr.RoundTrip(req); err != nil {
 			b.Fatal(err)
 		}
 	}
