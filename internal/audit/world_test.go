@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -156,27 +155,6 @@ func (w *world) stop() {
 }
 
 func (w *world) restart() { w.t.Helper(); w.stop(); w.start() }
-
-// crash copies the files as they are into a new folder, without closing anything, and
-// starts there: what a process finds that was killed.
-func (w *world) crash() *world {
-	w.t.Helper()
-	after := &world{t: w.t, folder: w.t.TempDir(), replica: w.replica, noFile: w.noFile, signer: w.signer}
-	// The write-ahead log last would tell of pages that the database has not: SQLite
-	// never truncates here, so the order does not matter while no checkpoint runs.
-	for _, name := range []string{"countersign.db", "countersign.db-wal", "audit-head.json"} {
-		text, err := os.ReadFile(filepath.Join(w.folder, name))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(after.folder, name), text, 0o600)
-		}
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			w.t.Fatal(err)
-		}
-	}
-	after.start()
-	w.t.Cleanup(after.stop)
-	return after
-}
 
 // tamper runs SQL behind the store's back.
 func (w *world) tamper(statement string, args ...any) {
