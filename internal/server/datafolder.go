@@ -30,6 +30,9 @@ func openDataFolder(path string) (*dataFolder, error) {
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, folderError(path, "can't be made", err)
 	}
+	if err := checkLink(path); err != nil {
+		return nil, err
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, folderError(path, "can't be read", err)
@@ -42,6 +45,20 @@ func openDataFolder(path string) (*dataFolder, error) {
 		return nil, err
 	}
 	return &dataFolder{path: path, lock: lock}, nil
+}
+
+// checkLink refuses a symbolic link that somebody else made: they could point it to
+// another folder of ours tomorrow. One of our own or of root's is as good as a path.
+func checkLink(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return folderError(path, "can't be read", err)
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if info.Mode()&fs.ModeSymlink == 0 || ok && (int(stat.Uid) == os.Geteuid() || stat.Uid == 0) {
+		return nil
+	}
+	return countersign.NewError(countersign.Invalid, "", fmt.Sprintf("data folder %s: a symbolic link of another user", path))
 }
 
 func checkPrivate(path string, info fs.FileInfo) error {
