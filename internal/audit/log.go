@@ -34,6 +34,8 @@ type Config struct {
 	Now func() time.Time
 	// Logger; nil = discard.
 	Logger *slog.Logger
+	// Observer counts what happens, for metrics; nil = nobody.
+	Observer Observer
 }
 
 const (
@@ -42,6 +44,8 @@ const (
 	flushEvery = 900 * time.Millisecond
 	// writeTimeout bounds one transaction, however the store hangs.
 	writeTimeout = 10 * time.Second
+	// recordTimeout bounds how long RecordDetached waits for room in the queue.
+	recordTimeout = 5 * time.Second
 )
 
 // Log is the audit log of this process. Safe for concurrent use.
@@ -91,6 +95,9 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Observer == nil {
+		cfg.Observer = unobserved{}
+	}
 	l := &Log{
 		cfg: cfg, in: newIntake(), refused: newRefusals(),
 		kick: make(chan struct{}, 1), queued: make(chan struct{}, 1), grown: make(chan struct{}, 1),
@@ -128,6 +135,7 @@ func (l *Log) Commit(ctx context.Context, e Event) error {
 		return unavailable(err)
 	}
 	signal(l.kick)
+	l.observe(&e)
 	select {
 	case <-b.done:
 		return b.err
@@ -148,22 +156,35 @@ func (l *Log) Record(ctx context.Context, e Event) {
 	complete(&e, l.cfg.Now())
 	if err := l.in.enqueue(ctx, encodeLine(&e), func() { signal(l.kick) }); err != nil {
 		l.cfg.Logger.WarnContext(ctx, "an audit event was dropped", "cause", err)
+		l.cfg.Observer.AuditDropped(1)
 		return
 	}
+	l.observe(&e)
 	signal(l.queued)
+}
+
+// RecordDetached is Record for what a request must not hang on: it is tried for 5 s at
+// most, and also when the caller has hung up.
+func (l *Log) RecordDetached(ctx context.Context, e Event) { l.recordWithin(ctx, e, recordTimeout) }
+
+func (l *Log) recordWithin(ctx context.Context, e Event, d time.Duration) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d)
+	defer cancel()
+	l.Record(ctx, e)
 }
 
 // RecordRefused is Record for refusals before authentication: whoever is refused
 // must not be able to fill the disk or the memory (RULES E5). Refusals with the same
 // action, reason, client address and service become one event with a Count, within a
 // second; ID and the other fields are the first one's. Beyond 1,024 different ones at
-// once all others become one event ([ActionOther]).
+// once, or 16 a second in the long run, all others become one event ([ActionOther]).
 //
 // e.Service is a claim that nobody proved: it is kept only if it has the form of a
 // service's name, else its hash stands there. It never waits.
 func (l *Log) RecordRefused(_ context.Context, e Event) {
 	complete(&e, l.cfg.Now())
 	l.refused.add(e)
+	l.observe(&e)
 	signal(l.queued)
 }
 

@@ -129,6 +129,7 @@ func (l *Log) draft(events []Event) *draft {
 	for i := range events {
 		e := events[i]
 		complete(&e, now)
+		l.observe(&e)
 		text = appendEvent(text, &e)
 		span.add(e.Time)
 	}
@@ -194,6 +195,7 @@ func (l *Log) report(ctx context.Context, err error) {
 // advance makes d the tail of the chain.
 func (l *Log) advance(d *draft) {
 	l.state.advance(d.block.Seq, d.block.Hash, d.head)
+	l.cfg.Observer.AuditCommitted(int(d.block.Count))
 	signal(l.grown)
 }
 

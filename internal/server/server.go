@@ -116,6 +116,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.registry, err = registry.New(ctx, registry.Config{Store: s.store, Now: s.now}); err != nil {
 		return err
 	}
+	s.metrics.CachedServices(s.registry.Len)
 	if err = s.openServices(); err != nil {
 		return err
 	}
@@ -157,7 +158,7 @@ func (s *Server) master() (*keys.Master, error) {
 func (s *Server) openAudit(ctx context.Context) (err error) {
 	s.audit, err = audit.Open(ctx, audit.Config{
 		Store: s.store, Replica: replica, Signer: s.keys,
-		HeadFile: s.folder.file("audit-head.json"), Now: s.now, Logger: s.logger,
+		HeadFile: s.folder.file("audit-head.json"), Now: s.now, Logger: s.logger, Observer: s.metrics,
 	})
 	if err != nil {
 		return err

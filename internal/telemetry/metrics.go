@@ -7,8 +7,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/countersign/countersign"
 )
 
 // Metrics are the counters of one server, in a registry of their own. Make them with
@@ -18,8 +16,7 @@ type Metrics struct {
 
 	httpRequests *prometheus.CounterVec
 	httpDuration *prometheus.HistogramVec
-	issued       prometheus.Counter
-	refused      *prometheus.CounterVec
+	decisions    *prometheus.CounterVec
 	auditCommits prometheus.Counter
 	auditEvents  prometheus.Counter
 	auditDropped prometheus.Counter
@@ -37,12 +34,9 @@ func New(version string) *Metrics {
 			Name: "countersign_http_request_duration_seconds", Help: "Time to answer a request.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"listener", "route"}),
-		issued: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "countersign_tokens_issued_total", Help: "Service tokens that were issued.",
-		}),
-		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "countersign_tokens_refused_total", Help: "Token requests that were refused, by reason.",
-		}, []string{"reason"}),
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "countersign_decisions_total", Help: "Decisions by what was asked for, the verdict and the reason, as in the audit log.",
+		}, []string{"action", "decision", "reason"}),
 		auditCommits: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "countersign_audit_commits_total", Help: "Durable writes of the audit log; one holds many events.",
 		}),
@@ -60,7 +54,7 @@ func New(version string) *Metrics {
 	build.Set(1)
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build,
-		m.httpRequests, m.httpDuration, m.issued, m.refused, m.auditCommits, m.auditEvents, m.auditDropped,
+		m.httpRequests, m.httpDuration, m.decisions, m.auditCommits, m.auditEvents, m.auditDropped,
 	)
 	return m
 }
@@ -83,12 +77,9 @@ func (m *Metrics) ObserveHTTP(listener string) func(route string, status int, d 
 	}
 }
 
-// TokenIssued counts one issued token.
-func (m *Metrics) TokenIssued() { m.issued.Inc() }
-
-// TokenRefused counts one refused token request. reason is one of the root package's.
-func (m *Metrics) TokenRefused(reason countersign.Reason) {
-	m.refused.WithLabelValues(string(reason)).Inc()
+// Decided counts one decision. The words are those of the audit log: bounded lists.
+func (m *Metrics) Decided(action, decision, reason string) {
+	m.decisions.WithLabelValues(action, decision, reason).Inc()
 }
 
 // AuditCommitted counts one durable write of the given number of events.

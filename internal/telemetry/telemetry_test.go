@@ -87,8 +87,8 @@ func TestMetricsShowWhatHappened(t *testing.T) {
 	observe("", 404, time.Millisecond)
 	observe("GET /x", 0, time.Millisecond)
 	observe("GET /x", 99999, time.Millisecond)
-	m.TokenIssued()
-	m.TokenRefused(countersign.ReasonSecretWrong)
+	m.Decided("token", "issued", "ok")
+	m.Decided("token", "refused", string(countersign.ReasonSecretWrong))
 	m.AuditCommitted(7)
 	m.AuditDropped(2)
 	m.AuditDropped(-1) // a counter never falls
@@ -107,7 +107,8 @@ func TestMetricsShowWhatHappened(t *testing.T) {
 		`countersign_http_requests_total{class="4xx",listener="api",route="other"} 1`,
 		`countersign_http_requests_total{class="none",listener="api",route="GET /x"} 2`,
 		`countersign_http_request_duration_seconds_count{listener="api",route="POST /oauth2/token"} 2`,
-		`countersign_tokens_issued_total 1`, `countersign_tokens_refused_total{reason="secret_wrong"} 1`,
+		`countersign_decisions_total{action="token",decision="issued",reason="ok"} 1`,
+		`countersign_decisions_total{action="token",decision="refused",reason="secret_wrong"} 1`,
 		`countersign_audit_commits_total 1`, `countersign_audit_events_total 7`, `countersign_audit_dropped_total 2`,
 		`countersign_registry_services 41`, `go_goroutines`, `process_open_fds`,
 	} {
