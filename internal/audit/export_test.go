@@ -1,6 +1,9 @@
 package audit
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // What the tests in package audit_test see of the inside.
 
@@ -10,6 +13,8 @@ const (
 	MaxBatchEvents  = maxBatchEvents
 	MaxRefusals     = maxRefusals
 	MinQueuedEvents = minQueuedEvents
+
+	RefusalsPerSecond = refusalsPerSecond
 )
 
 var BlockHash = blockHash
@@ -19,6 +24,9 @@ func (l *Log) Queued() int {
 	_, queued, _ := l.in.waiting()
 	return queued
 }
+
+// RecordWithin is RecordDetached with another patience.
+func (l *Log) RecordWithin(ctx context.Context, e Event, d time.Duration) { l.recordWithin(ctx, e, d) }
 
 // Waiting returns how many commits are in the batch that is next.
 func (l *Log) Waiting() int {

@@ -4,10 +4,16 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"sync"
+	"time"
 )
 
-// maxRefusals bounds the different refusals that are kept apart at a time.
-const maxRefusals = 1024
+const (
+	// maxRefusals bounds the different refusals that are kept apart at a time.
+	maxRefusals = 1024
+	// refusalsPerSecond is how many of them are kept apart in the long run, beyond a burst
+	// of maxRefusals: who makes up a name for each request writes about 350 MB a day.
+	refusalsPerSecond = 16
+)
 
 // refusalKey is what makes two refusals the same.
 type refusalKey struct {
@@ -22,9 +28,14 @@ type refusals struct {
 	kinds map[refusalKey]*Event
 	order []*Event // oldest first
 	other *Event
+	// budget is how many more may be kept apart, as of asOf.
+	budget float64
+	asOf   time.Time
 }
 
-func newRefusals() *refusals { return &refusals{kinds: map[refusalKey]*Event{}} }
+func newRefusals() *refusals {
+	return &refusals{kinds: map[refusalKey]*Event{}, budget: maxRefusals}
+}
 
 // add counts e, which is complete.
 func (r *refusals) add(e Event) {
@@ -40,7 +51,7 @@ func (r *refusals) add(e Event) {
 		first.Count += e.Count
 		return
 	}
-	if len(r.kinds) < maxRefusals {
+	if len(r.kinds) < maxRefusals && r.afford(e.Time) {
 		boundAll(&e)
 		r.kinds[key] = &e
 		r.order = append(r.order, &e)
@@ -53,6 +64,20 @@ func (r *refusals) add(e Event) {
 		}
 	}
 	r.other.Count += e.Count
+}
+
+// afford takes one from the budget, if it has one. mu is held.
+func (r *refusals) afford(now time.Time) bool {
+	// A clock that was set back must not stop the budget; a few late events do no harm.
+	if passed := now.Sub(r.asOf); passed > 0 || passed < -time.Minute {
+		r.budget = min(r.budget+max(passed, 0).Seconds()*refusalsPerSecond, maxRefusals)
+		r.asOf = now
+	}
+	if r.budget < 1 {
+		return false
+	}
+	r.budget--
+	return true
 }
 
 // drain moves what is there into the queue, as far as there is room. What finds none

@@ -1,10 +1,8 @@
 package iam
 
 import (
-	"context"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/admin"
@@ -15,9 +13,6 @@ import (
 
 // scopeAuditWrite lets a service report what it decided.
 const scopeAuditWrite = "audit:write"
-
-// recordTimeout bounds how long an event waits for room in the audit log's queue.
-const recordTimeout = 5 * time.Second
 
 // administrator proves that the local administrator sent r (RULES G1). Anybody else
 // is refused, and the refusal recorded.
@@ -84,7 +79,7 @@ func (a *API) refuseCaller(r *http.Request, action string, caller authn.Caller, 
 		a.audit.RecordRefused(r.Context(), e)
 		return err
 	}
-	a.record(r, e)
+	a.audit.RecordDetached(r.Context(), e)
 	return err
 }
 
@@ -93,14 +88,7 @@ func (a *API) refuseCaller(r *http.Request, action string, caller authn.Caller, 
 func (a *API) recordRefused(r *http.Request, actor, action string, err error) {
 	e := a.refusal(r, action, err)
 	e.Actor, e.Proof = actor, "unix_socket"
-	a.record(r, e)
-}
-
-// record queues e, also when the caller has hung up meanwhile.
-func (a *API) record(r *http.Request, e audit.Event) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), recordTimeout)
-	defer cancel()
-	a.audit.Record(ctx, e)
+	a.audit.RecordDetached(r.Context(), e)
 }
 
 func (a *API) refusal(r *http.Request, action string, err error) audit.Event {

@@ -25,7 +25,7 @@ func (a *API) verifyAudit(r *http.Request, actor admin.Actor, _ verifyNothing) (
 		return answer{}, err
 	}
 	report.Findings = append([]audit.Finding{}, report.Findings...) // never null
-	a.record(r, audit.Event{
+	a.audit.RecordDetached(r.Context(), audit.Event{
 		ID: actor.RequestID, Time: a.now().UTC(), Action: "audit.verify", Decision: audit.Allowed,
 		Reason: string(countersign.ReasonOK), Actor: actor.ID, Proof: actor.Proof, ClientAddr: actor.ClientAddr,
 		Detail: fmt.Sprintf("ok=%t chains=%d blocks=%d events=%d findings=%d",

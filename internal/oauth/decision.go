@@ -90,5 +90,5 @@ func (d *decision) emit(ctx context.Context, verdict audit.Decision, reason coun
 		d.log.RecordRefused(ctx, d.event) // bounded: anybody can make us write these
 		return
 	}
-	d.log.Record(ctx, d.event)
+	d.log.RecordDetached(ctx, d.event)
 }
