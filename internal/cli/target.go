@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/iamclient"
@@ -21,14 +22,25 @@ type target struct {
 
 const defaultData = "countersign-data"
 
-func (t target) folder(p *Process) string {
+// folder returns the data folder. What lies in it decides where secrets and tokens go, so
+// one that only happens to be in the working directory must be the user's own.
+func (t target) folder(p *Process) (string, error) {
 	switch {
 	case t.Data != "":
-		return t.Data
+		return t.Data, nil
 	case p.getenv("COUNTERSIGN_DATA") != "":
-		return p.getenv("COUNTERSIGN_DATA")
+		return p.getenv("COUNTERSIGN_DATA"), nil
 	}
-	return defaultData
+	info, err := os.Stat(defaultData)
+	if err != nil {
+		return defaultData, nil //nolint:nilerr // there is no server: who connects says so
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || int(stat.Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
+		return "", countersign.NewError(countersign.Denied, "",
+			"./"+defaultData+" is not yours alone: name the data folder with --data if you trust it")
+	}
+	return defaultData, nil
 }
 
 func (t target) remote(p *Process) string {
@@ -49,7 +61,11 @@ func (t target) admin(p *Process) (*iamclient.Client, error) {
 		return nil, countersign.NewError(countersign.Unsupported, "",
 			"this version administers on the server's own machine only: leave --server and COUNTERSIGN_SERVER out, or name the data folder with --data")
 	}
-	path, err := filepath.Abs(filepath.Join(t.folder(p), "admin.sock"))
+	folder, err := t.folder(p)
+	if err != nil {
+		return nil, err
+	}
+	path, err := filepath.Abs(filepath.Join(folder, "admin.sock"))
 	if err != nil {
 		return nil, fmt.Errorf("find the socket: %w", err)
 	}
@@ -61,7 +77,11 @@ func (t target) baseURL(p *Process) (string, error) {
 	if remote := t.remote(p); remote != "" {
 		return remote, nil
 	}
-	body, err := os.ReadFile(filepath.Join(t.folder(p), "listen.json"))
+	folder, err := t.folder(p)
+	if err != nil {
+		return "", err
+	}
+	body, err := os.ReadFile(filepath.Join(folder, "listen.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", errNoServer
 	} else if err != nil {

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/admin"
 	"github.com/countersign/countersign/internal/audit"
 	"github.com/countersign/countersign/internal/authn"
@@ -125,13 +126,13 @@ func (s *Server) open(ctx context.Context) (err error) {
 }
 
 func (s *Server) openKeys(ctx context.Context) error {
-	master, err := s.master()
+	master, err := s.master(ctx)
 	if err != nil {
 		return err
 	}
 	var id [16]byte
 	_, _ = rand.Read(id[:])
-	deployment, err := s.store.SetMetaIfAbsent(ctx, "deployment_id", hex.EncodeToString(id[:]))
+	deployment, err := s.store.SetMetaIfAbsent(ctx, metaDeployment, hex.EncodeToString(id[:]))
 	if err != nil {
 		return fmt.Errorf("name the deployment: %w", err)
 	}
@@ -145,14 +146,23 @@ func (s *Server) openKeys(ctx context.Context) error {
 // maxTokenLifetime is the longest that a token can live, whatever a service asks for.
 const maxTokenLifetime = time.Hour
 
-func (s *Server) master() (*keys.Master, error) {
+// metaDeployment is set when the master key is there: a store that has it has one.
+const metaDeployment = "deployment_id"
+
+func (s *Server) master(ctx context.Context) (*keys.Master, error) {
 	if s.cfg.Keys.MasterEnv != "" {
 		return keys.ParseMaster(s.cfg.Keys.MasterText.Reveal())
 	}
 	if s.cfg.Keys.MasterFileConfigured {
 		return keys.LoadMaster(s.cfg.Keys.MasterFile, false)
 	}
-	return keys.LoadMaster(s.folder.file("master.key"), true)
+	// Made on the first start only. Later a missing one is lost, and another in its place
+	// would open nothing and hide that.
+	_, err := s.store.Meta(ctx, metaDeployment)
+	if err != nil && !errors.Is(err, countersign.NotFound) {
+		return nil, err
+	}
+	return keys.LoadMaster(s.folder.file("master.key"), err != nil)
 }
 
 func (s *Server) openAudit(ctx context.Context) (err error) {
