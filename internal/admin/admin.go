@@ -29,8 +29,6 @@ const (
 
 	// keepExpired is how long an ended secret can still be seen.
 	keepExpired = 30 * 24 * time.Hour
-	// recordTimeout bounds how long a refusal waits for room in the audit log's queue.
-	recordTimeout = 5 * time.Second
 )
 
 // AnyRevision as the revision of a change means "whatever it is now".
@@ -84,6 +82,8 @@ type Admin struct {
 	registry *registry.Registry
 	keys     *keys.Ring
 	now      func() time.Time
+
+	unsettled unsettled
 }
 
 // New returns an Admin.

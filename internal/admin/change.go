@@ -38,6 +38,9 @@ func (a *Admin) run(ctx context.Context, c *change, fn func(ctx context.Context,
 	// The view is dropped either way, and a revocation is taken as made: that is the
 	// safe side.
 	if done && c.revocation != nil {
+		if err != nil { // first: who finds it revoked asks Settle whether it will stay so
+			a.unsettled.add(c)
+		}
 		a.registry.Revoke(*c.revocation)
 	}
 	if c.name != "" {
@@ -46,6 +49,7 @@ func (a *Admin) run(ctx context.Context, c *change, fn func(ctx context.Context,
 	if err != nil {
 		return a.refused(ctx, c, err)
 	}
+	_ = a.Settle(ctx) // the disk takes writes again; what it doesn't take stays unsettled
 	return nil
 }
 
@@ -53,10 +57,7 @@ func (a *Admin) run(ctx context.Context, c *change, fn func(ctx context.Context,
 func (a *Admin) refused(ctx context.Context, c *change, err error) error {
 	err = describe(err)
 	c.detail = ""
-	// The event must not get lost because the caller hung up.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
-	defer cancel()
-	a.audit.Record(ctx, a.event(c, audit.Refused, countersign.ReasonOf(err)))
+	a.audit.RecordDetached(ctx, a.event(c, audit.Refused, countersign.ReasonOf(err)))
 	return err
 }
 

@@ -47,6 +47,9 @@ func (a *API) revoke(r *http.Request, actor admin.Actor, in iamclient.Revoke) (a
 		case errors.Is(err, countersign.Expired):
 			return revoked(iamclient.Revocation{Status: iamclient.AlreadyExpired}), nil
 		case countersign.ReasonOf(err) == countersign.ReasonTokenRevoked:
+			if err := a.admin.Settle(r.Context()); err != nil {
+				return answer{}, err
+			}
 			return revoked(iamclient.Revocation{Status: iamclient.Revoked}), nil
 		case errors.Is(err, countersign.BadToken):
 			// Not 401: the caller proved itself, it is the document that is wrong.

@@ -45,6 +45,9 @@ func (h *Handler) revoke(r *http.Request, d *decision) error {
 		return err
 	}
 	if t == nil { // RFC 7009 §2.2: no error, for the client has what it wanted
+		if err := h.cfg.Admin.Settle(ctx); err != nil { // and keeps it over a restart
+			return fmt.Errorf("revoke token: %w", err)
+		}
 		d.refused(ctx, audit.Refused, reason)
 		return nil
 	}

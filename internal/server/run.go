@@ -106,6 +106,9 @@ func (s *Server) Close(ctx context.Context) error {
 	if s.registry != nil {
 		errs = append(errs, s.registry.FlushUsed(ctx))
 	}
+	if s.admin != nil {
+		errs = append(errs, s.admin.Settle(ctx))
+	}
 	if s.audit != nil {
 		errs = append(errs, s.audit.Commit(ctx, s.event("server.stop", "")), s.audit.Close(ctx))
 	}
