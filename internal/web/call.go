@@ -14,6 +14,7 @@ type call struct {
 	context.Context
 	id       string
 	addr     netip.Addr
+	placed   bool // has a place of its address's share
 	idHeader [1]string
 	writer   responseWriter
 }

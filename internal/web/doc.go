@@ -21,7 +21,8 @@
 // # What it keeps
 //
 // A [Limiter] holds at most a fixed number of keys and drops the least recently used;
-// [Certificates] holds one pair. Everything else lives as long as its request.
+// [Certificates] holds one pair;
+// Wrap counts the requests under way by address. Everything else lives as long as its request.
 //
 // Layer 1.
 package web

@@ -30,7 +30,8 @@ type Config struct {
 	// the brackets of an IPv6 address, beside loopback names and addresses (RULES G7);
 	// nil = every host, empty = loopback only.
 	Hosts []string
-	// MaxConcurrent bounds the requests under way: more get 503 at once. 0 = 4096.
+	// MaxConcurrent bounds the requests under way: more get 503 at once. 0 = 4096. One
+	// address (IPv6: its /64) has a quarter of them, or 64 where that is more.
 	MaxConcurrent int
 	// Observe is called after each request, for metrics; nil = not. route is the mux
 	// pattern, "" where none matched; status 0 means that the connection was cut
@@ -58,6 +59,7 @@ func Wrap(cfg Config, next http.Handler) http.Handler {
 	if w.limit <= 0 {
 		w.limit = defaultMaxConcurrent
 	}
+	w.shares = newShares(w.limit)
 	return w
 }
 
@@ -68,6 +70,7 @@ type wrapper struct {
 	trusted []netip.Prefix
 	hosts   hostCheck
 	limit   int64
+	shares  *shares
 	observe func(route string, status int, d time.Duration)
 
 	underWay     atomic.Int64
@@ -85,7 +88,8 @@ func (p *wrapper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(c)
 
 	defer p.finish(c, r, start)
-	if p.underWay.Add(1) > p.limit {
+	c.placed = p.shares.take(c.addr)
+	if p.underWay.Add(1) > p.limit || !c.placed {
 		p.overloaded(r, start)
 		c.refuse(http.StatusServiceUnavailable, "temporarily_unavailable")
 		return
@@ -108,6 +112,9 @@ func (p *wrapper) finish(c *call, r *http.Request, start time.Time) {
 		}
 	}
 	p.underWay.Add(-1)
+	if c.placed {
+		p.shares.give(c.addr)
+	}
 	status := c.writer.status
 	if status == 0 && !abort {
 		status = http.StatusOK // net/http writes it when the handler wrote nothing
