@@ -208,3 +208,23 @@ func BenchmarkReadForm(b *testing.B) {
 		}
 	}
 }
+
+// vulnerabilities 30: a secret or a token that was sent as a name is not repeated; the
+// names of real parameters are.
+func TestVulnerability30NamesOfNoKnownForm(t *testing.T) {
+	t.Parallel()
+	for name, repeated := range map[string]bool{
+		"client_id": true, "scope": true, "x5": true,
+		"csk_4fJx0Lh9yB7mK2pQ": false, "eyJhbGciOiJFUzI1NiJ9.e30.AAAA": false, "A": false, "secret-word": false,
+		strings.Repeat("a", 33): false,
+	} {
+		_, form := ReadForm(formRequest(name+"=1&"+name+"=2"), 1000)
+		if form == nil || strings.Contains(form.Error(), name+" is") != repeated {
+			t.Errorf("form: %s: %v", name, form)
+		}
+		err := parseJSON([]byte(`{"`+name+`":1}`), &struct{}{})
+		if err == nil || strings.Contains(err.Error(), "field "+name) != repeated {
+			t.Errorf("JSON: %s: %v", name, err)
+		}
+	}
+}
