@@ -14,7 +14,7 @@
 // What is held in memory:
 //
 //	services     key: name; until Forget or the bound (Config.MaxServices, second chance)
-//	unknown      key: name; 1 s, 10,000 names; so a flood of one name is one read a second
+//	unknown      key: name; until Forget or a minute, 10,000 names; one read each
 //	revocations  key: jti, or service and uid; until 5 minutes past their end; what the store has
 //	uses         key: secret id; until written and idle for 2 hours; 100,000
 //

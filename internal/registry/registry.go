@@ -24,7 +24,10 @@ type Config struct {
 const (
 	defaultMaxServices = 100_000
 	maxUnknown         = 10_000
-	unknownFor         = time.Second
+	// unknownFor is long, because Forget drops a name that is created: were it short, an
+	// unknown client would cost a read where a known one costs none, and who measures that
+	// learns which names exist (RULES B4).
+	unknownFor = time.Minute
 	// manyShards keeps requests for different services off one lock. A small cache
 	// has one shard, so that its bound is exact.
 	manyShards     = 16

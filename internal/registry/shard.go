@@ -129,7 +129,7 @@ func (s *shard) remove(e *entry) {
 	delete(s.entries, e.name)
 }
 
-// unknownNames remembers for a second which names do not exist: in two halves, so
+// unknownNames remembers for a minute which names do not exist: in two halves, so
 // that the old ones go at once and a flood of names costs no search.
 type unknownNames struct {
 	max       int
