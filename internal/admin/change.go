@@ -41,7 +41,7 @@ func (a *Admin) run(ctx context.Context, c *change, fn func(ctx context.Context,
 		if err != nil { // first: who finds it revoked asks Settle whether it will stay so
 			a.unsettled.add(c)
 		}
-		a.registry.Revoke(*c.revocation)
+		a.registry.Revoke(a.untilNow(*c.revocation))
 	}
 	if c.name != "" {
 		a.registry.Forget(c.name)
@@ -51,6 +51,15 @@ func (a *Admin) run(ctx context.Context, c *change, fn func(ctx context.Context,
 	}
 	_ = a.Settle(ctx) // the disk takes writes again; what it doesn't take stays unsettled
 	return nil
+}
+
+// untilNow moves the end of what r covers to now: a token may have been minted while a
+// slow disk took the change.
+func (a *Admin) untilNow(r store.Revocation) store.Revocation {
+	if now := a.clock(); !r.Before.IsZero() && now.After(r.Before) {
+		r.Before = now
+	}
+	return r
 }
 
 // refused records that c did not happen and returns why, in words for the caller.
