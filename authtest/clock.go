@@ -26,7 +26,7 @@ func (c *Clock) sleep(ctx context.Context, d time.Duration) error {
 	until := c.Now().Add(d)
 	for {
 		offset := c.offset.Load()
-		missing := until.Sub(time.Now()) - time.Duration(offset)
+		missing := time.Until(until) - time.Duration(offset)
 		if missing <= 0 || c.offset.CompareAndSwap(offset, offset+int64(missing)) {
 			return ctx.Err()
 		}

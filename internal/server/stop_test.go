@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -105,15 +106,17 @@ func TestGracefulStopEndsLongPolls(t *testing.T) {
 			polled <- result{page, err}
 		}()
 	}
-	// Nothing tells that they wait: a query that came after the stop began answers too.
+	eventually(t, "they wait", func() bool {
+		stacks := make([]byte, 4<<20)
+		return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "(*API).queryAudit(") >= pollers
+	})
 	began := time.Now()
 	if err := r.stop(); err != nil {
 		t.Errorf("stop: %v", err)
 	}
 	for range pollers {
 		got := <-polled
-		// One that was not accepted any more is an error; one that was gets its answer.
-		if got.err == nil && got.page.After == "" {
+		if got.err != nil || got.page.After == "" {
 			t.Errorf("poll: %+v", got)
 		}
 	}

@@ -95,7 +95,7 @@ func TestTLSListenerReloadsItsCertificate(t *testing.T) {
 	}
 
 	// TLS 1.1 and plain HTTP get nothing.
-	old := &tls.Dialer{Config: &tls.Config{RootCAs: renewed, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}} //nolint:gosec // on purpose
+	old := &tls.Dialer{Config: &tls.Config{RootCAs: renewed, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}} // what an old client offers
 	if conn, err := old.DialContext(t.Context(), "tcp", r.Addresses().API); err == nil {
 		_ = conn.Close()
 		t.Error("TLS 1.1 was accepted")

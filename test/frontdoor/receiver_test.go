@@ -94,7 +94,9 @@ func TestBadTokensAtAReceiver(t *testing.T) {
 	parts := strings.Split(token, ".")
 	_, kid := w.published(t)
 	key := newKey(t)
-	embedded := map[string]any{"kty": "EC", "crv": "P-256", "x": segment(t, string(key.X.FillBytes(make([]byte, 32)))), "y": segment(t, string(key.Y.FillBytes(make([]byte, 32))))} //nolint:staticcheck // the coordinates are what a JWK holds
+	point, err := key.PublicKey.Bytes() // 4, x, y
+	must(t, err)
+	embedded := map[string]any{"kty": "EC", "crv": "P-256", "x": segment(t, string(point[1:33])), "y": segment(t, string(point[33:]))}
 	bad := w.hmacSigned(t)
 	for _, alg := range []string{"none", "None", "nOnE", "NONE", ""} {
 		head := segment(t, map[string]any{"alg": alg, "typ": "at+jwt", "kid": kid})
