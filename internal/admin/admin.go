@@ -83,7 +83,7 @@ type Admin struct {
 	keys     *keys.Ring
 	now      func() time.Time
 
-	unsettled unsettled
+	unsettled *unsettled
 }
 
 // New returns an Admin.
@@ -96,7 +96,7 @@ func New(cfg Config) (*Admin, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Admin{store: cfg.Store, audit: cfg.Audit, registry: cfg.Registry, keys: cfg.Keys, now: cfg.Now}, nil
+	return &Admin{store: cfg.Store, audit: cfg.Audit, registry: cfg.Registry, keys: cfg.Keys, now: cfg.Now, unsettled: newUnsettled()}, nil
 }
 
 // clock returns the time at the store's resolution, so that what is answered is what

@@ -2,7 +2,9 @@ package admin
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/audit"
@@ -13,8 +15,16 @@ import (
 // failed: a restart would forget it, unless it is stored in the meantime. There is at
 // most one for each live token and service.
 type unsettled struct {
+	turn chan struct{} // holds one token: who has it settles
+
 	mu      sync.Mutex
 	changes []*change
+}
+
+func newUnsettled() *unsettled {
+	u := &unsettled{turn: make(chan struct{}, 1)}
+	u.turn <- struct{}{}
+	return u
 }
 
 func (u *unsettled) add(c *change) {
@@ -23,21 +33,49 @@ func (u *unsettled) add(c *change) {
 	u.changes = append(u.changes, c)
 }
 
+// all returns what is there; it stays until it is dropped.
+func (u *unsettled) all() []*change {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Clone(u.changes)
+}
+
+// drop forgets the first n.
+func (u *unsettled) drop(n int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.changes = slices.Clone(u.changes[n:])
+}
+
+// settleTimeout bounds how long one waits for another who settles: a disk that hangs
+// must not line up the requests of everybody who revokes.
+const settleTimeout = 5 * time.Second
+
 // Settle stores the revocations that could not be stored when they were asked for.
 // Nobody may be told that a token is revoked already before this has returned nil: a
 // client that was told to try again relies on it (vulnerabilities 22).
 //
 // Errors: countersign.Unavailable.
 func (a *Admin) Settle(ctx context.Context) error {
-	// Held until the disk has them: whoever comes in between must not hear "all stored".
-	a.unsettled.mu.Lock()
-	defer a.unsettled.mu.Unlock()
-	if len(a.unsettled.changes) == 0 {
+	if len(a.unsettled.all()) == 0 {
+		return nil
+	}
+	wait, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	select {
+	case <-a.unsettled.turn:
+		defer func() { a.unsettled.turn <- struct{}{} }()
+	case <-wait.Done():
+		return describe(wait.Err())
+	}
+	// They stay until the disk has them: nobody hears "all stored" before.
+	changes := a.unsettled.all()
+	if len(changes) == 0 {
 		return nil
 	}
 	err := a.audit.Transact(ctx, func(ctx context.Context, tx store.Tx) ([]audit.Event, error) {
 		var events []audit.Event
-		for _, c := range a.unsettled.changes {
+		for _, c := range changes {
 			r := *c.revocation
 			if !r.ExpiresAt.After(a.clock()) {
 				continue
@@ -54,6 +92,6 @@ func (a *Admin) Settle(ctx context.Context) error {
 	if err != nil {
 		return describe(err)
 	}
-	a.unsettled.changes = nil
+	a.unsettled.drop(len(changes))
 	return nil
 }
