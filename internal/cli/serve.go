@@ -52,6 +52,9 @@ func (c *serveCommand) Run(ctx context.Context, p *Process) error {
 	addresses := s.Addresses()
 	_, _ = fmt.Fprintf(p.Stdout, "countersign %s is up\n  api    %s  (issuer %s)\n  ops    http://%s\n  admin  %s\n",
 		Version(), s.BaseURL(), s.Issuer(), addresses.Ops, s.AdminSocket())
+	tuning, stop := context.WithCancel(ctx)
+	defer stop()
+	go tuneCollector(tuning, p) // ends with stop
 	return s.Run(ctx)
 }
 

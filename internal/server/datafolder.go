@@ -24,7 +24,7 @@ type dataFolder struct {
 // openDataFolder makes the folder if it is missing, refuses one that others can read
 // or own (RULES G1), and takes the lock on it.
 func openDataFolder(path string) (*dataFolder, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, folderError(path, "can't be made", err)
 	}
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
