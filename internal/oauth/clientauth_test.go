@@ -21,7 +21,7 @@ func testHash(secret string) (sum [32]byte) {
 
 // Work is counted, not timed: one hash whoever comes. The comparisons can't differ:
 // they run over an array of fixed length.
-func TestRuleB4SameWorkForEveryClient(t *testing.T) {
+func TestRuleB4AndVulnerability29SameWorkForEveryClient(t *testing.T) {
 	t.Parallel()
 	one := registry.Secret{ID: "1", Hash: testHash("one")}
 	two := registry.Secret{ID: "2", Hash: testHash("two")}

@@ -49,7 +49,7 @@ func TestIntrospection(t *testing.T) {
 }
 
 // vulnerabilities 27: a client that the token does not concern learns nothing.
-func TestRuleB5IntrospectionByOthersIsInactive(t *testing.T) {
+func TestRuleB5AndVulnerability27IntrospectionByOthersIsInactive(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	secrets := f.story(t)
