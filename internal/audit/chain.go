@@ -47,12 +47,12 @@ func headMessage(h *store.AuditHead) []byte {
 }
 
 func appendBytes(dst, value []byte) []byte {
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(value)))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(value))) //nolint:gosec // G115: events of a block are bounded to MiB
 	return append(dst, value...)
 }
 
 func appendInt(dst []byte, value int64) []byte {
-	return binary.BigEndian.AppendUint64(dst, uint64(value))
+	return binary.BigEndian.AppendUint64(dst, uint64(value)) //nolint:gosec // G115: the bits are what is hashed
 }
 
 // micros is the resolution that the store keeps; the zero time is 0 there.

@@ -34,8 +34,8 @@ func (c cursor) String() string {
 	for _, name := range names {
 		b = binary.AppendUvarint(b, uint64(len(name)))
 		b = append(b, name...)
-		b = binary.AppendUvarint(b, uint64(c[name].done))
-		b = binary.AppendUvarint(b, uint64(c[name].skip))
+		b = binary.AppendUvarint(b, uint64(c[name].done)) //nolint:gosec // G115: never negative
+		b = binary.AppendUvarint(b, uint64(c[name].skip)) //nolint:gosec // G115: never negative
 	}
 	return base64.RawURLEncoding.EncodeToString(b)
 }
@@ -85,7 +85,7 @@ func (r *cursorReader) number(limit uint64) int64 {
 		return 0
 	}
 	r.rest = r.rest[n:]
-	return int64(v)
+	return int64(v) //nolint:gosec // G115: limit is at most what an int64 holds
 }
 
 func (r *cursorReader) text(limit uint64) string {
