@@ -114,7 +114,7 @@ func (a *Admin) Service(ctx context.Context, name string) (ServiceDetail, error)
 	if err != nil {
 		return ServiceDetail{}, describe(err)
 	}
-	return detail(ctx, a.store, s)
+	return a.detail(ctx, a.store, s)
 }
 
 // Services lists services in order of name.
@@ -130,7 +130,7 @@ func (a *Admin) Services(ctx context.Context, page store.Page) ([]ServiceDetail,
 	}
 	details := make([]ServiceDetail, 0, len(services))
 	for _, s := range services {
-		d, err := detail(ctx, a.store, s)
+		d, err := a.detail(ctx, a.store, s)
 		if err != nil {
 			return nil, err
 		}
@@ -139,14 +139,18 @@ func (a *Admin) Services(ctx context.Context, page store.Page) ([]ServiceDetail,
 	return details, nil
 }
 
-// detail reads the secrets of s and leaves their hashes behind.
-func detail(ctx context.Context, from store.Services, s store.Service) (ServiceDetail, error) {
+// detail reads the secrets of s and leaves their hashes behind. What this process
+// knows of their last use is newer than what is stored.
+func (a *Admin) detail(ctx context.Context, from store.Services, s store.Service) (ServiceDetail, error) {
 	secrets, err := from.ClientSecrets(ctx, s.UID)
 	if err != nil {
 		return ServiceDetail{}, describe(err)
 	}
 	for i := range secrets {
 		secrets[i].Hash = nil
+		if seen := a.registry.LastUsed(secrets[i].ID); seen.After(secrets[i].LastUsedAt) {
+			secrets[i].LastUsedAt = seen
+		}
 	}
 	return ServiceDetail{Service: s, Secrets: secrets}, nil
 }

@@ -39,7 +39,7 @@ func (a *Admin) CreateService(ctx context.Context, actor Actor, spec ServiceSpec
 			return err
 		}
 		c.detail = describeGrant(s) + " secret=" + secret.ID
-		made, err = detail(ctx, tx, s)
+		made, err = a.detail(ctx, tx, s)
 		return err
 	})
 	if err != nil {

@@ -136,7 +136,7 @@ func (a *Admin) update(ctx context.Context, c *change, revision int64,
 		if err := tx.UpdateService(ctx, s); err != nil {
 			return err
 		}
-		*made, err = detail(ctx, tx, s)
+		*made, err = a.detail(ctx, tx, s)
 		return err
 	})
 }

@@ -127,7 +127,7 @@ func describeEvent(e iamclient.AuditEvent) string {
 	for _, field := range [][2]string{
 		{"service", e.Service}, {"user", e.User}, {"actor", e.Actor}, {"target", e.Target}, {"scope", e.Scope},
 		{"call", strings.TrimSpace(e.Method + " " + e.Route)}, {"rule", e.Rule}, {"by", e.ReportedBy},
-		{"from", e.ClientAddr}, {"detail", e.Detail},
+		{"token", otherThan(e.TokenID, e.ID)}, {"from", e.ClientAddr}, {"detail", e.Detail},
 	} {
 		if field[1] != "" {
 			fmt.Fprintf(&b, " %s=%s", field[0], quoteIfNeeded(field[1]))
@@ -138,6 +138,14 @@ func describeEvent(e iamclient.AuditEvent) string {
 	}
 	fmt.Fprintf(&b, " id=%s", e.ID)
 	return b.String()
+}
+
+// otherThan leaves out a token id that is the event's own: that of a fresh token.
+func otherThan(tokenID, eventID string) string {
+	if tokenID == eventID {
+		return ""
+	}
+	return tokenID
 }
 
 // quoteIfNeeded keeps one event on one line and control characters off the terminal.

@@ -43,6 +43,17 @@ func (u *uses) init() { u.secrets = make(map[string]*use) }
 // the time of last use stays older than it is.
 func (r *Registry) Used(_, secretID string, at time.Time) { r.uses.note(secretID, at.UnixMicro()) }
 
+// LastUsed returns when this process last saw the secret used, to the minute; the
+// zero time if it has not, lately.
+func (r *Registry) LastUsed(secretID string) time.Time {
+	r.uses.mu.RLock()
+	defer r.uses.mu.RUnlock()
+	if known := r.uses.secrets[secretID]; known != nil {
+		return time.UnixMicro(known.noted.Load()).UTC()
+	}
+	return time.Time{}
+}
+
 func (u *uses) note(id string, at int64) {
 	u.mu.RLock()
 	known := u.secrets[id]
