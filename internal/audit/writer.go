@@ -23,6 +23,7 @@ func (l *Log) write() {
 	timer := time.NewTimer(flushEvery)
 	timer.Stop()
 	armed := false
+	crowd := 0 // how many events shared the last block
 	for {
 		ctx := context.Background()
 		select {
@@ -30,8 +31,10 @@ func (l *Log) write() {
 			timer.Stop()
 			return
 		case <-l.kick:
+			l.gather(crowd)
 			if l.lockTurn(ctx) == nil {
-				_, err := l.storeBlock(ctx) // who waits for it is told
+				var err error
+				crowd, err = l.storeBlock(ctx) // who waits for it is told
 				l.unlockTurn()
 				if _, queued, _ := l.in.waiting(); err == nil && queued >= maxBatchEvents {
 					signal(l.kick)
@@ -49,6 +52,25 @@ func (l *Log) write() {
 				signal(l.queued)
 			}
 		}
+	}
+}
+
+// gather lets more commits join the next block when many came for the last one. A
+// commit costs the same for one event as for fifty: under load a pause of a
+// millisecond buys a third more of them, and alone nobody waits.
+func (l *Log) gather(crowd int) {
+	var pause time.Duration
+	switch {
+	case crowd >= 32:
+		pause = 2 * time.Millisecond
+	case crowd >= 4:
+		pause = time.Millisecond
+	default:
+		return
+	}
+	select {
+	case <-time.After(pause):
+	case <-l.stop:
 	}
 }
 
