@@ -34,7 +34,7 @@ func New(cfg Config) (*Verifier, error) {
 	for _, entry := range cfg.Issuers {
 		i, err := newIssuer(entry, cfg)
 		if err != nil {
-			return nil, err
+			return nil, errors.Join(err, v.Close())
 		}
 		i.keys = entry.Keys
 		if i.keys == nil {
@@ -44,10 +44,11 @@ func New(cfg Config) (*Verifier, error) {
 	}
 	var err error
 	if v.issuers, err = indexIssuers(issuers); err != nil {
-		return nil, err
+		return nil, errors.Join(err, v.Close())
 	}
 	switch {
 	case cfg.MaxCached < -1:
+		_ = v.Close()
 		return nil, invalid("MaxCached is -1, 0 or the number of tokens")
 	case cfg.MaxCached == 0:
 		v.cache = newCache(defaultMaxCached)

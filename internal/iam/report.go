@@ -12,6 +12,7 @@ import (
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/audit"
+	"github.com/countersign/countersign/internal/authn"
 	"github.com/countersign/countersign/internal/iamclient"
 	"github.com/countersign/countersign/internal/store"
 	"github.com/countersign/countersign/internal/web"
@@ -37,13 +38,9 @@ func (a *API) report(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	in, err := parseReport(r)
+	in, events, err := a.readReport(r, caller)
 	if err != nil {
-		return err
-	}
-	events, err := reportedEvents(in, caller.Service.Name, a.now())
-	if err != nil {
-		return err
+		return a.refuseCaller(r, action, authn.Caller{Principal: caller}, err)
 	}
 	key, err := newBatchKey(caller.Service.UID, in)
 	if err != nil {
@@ -58,6 +55,15 @@ func (a *API) report(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return answer{status: http.StatusAccepted, body: iamclient.ReportAccepted{Accepted: len(events)}}.write(w)
+}
+
+func (a *API) readReport(r *http.Request, caller *countersign.Principal) (iamclient.Report, []audit.Event, error) {
+	in, err := parseReport(r)
+	if err != nil {
+		return in, nil, err
+	}
+	events, err := reportedEvents(in, caller.Service.Name, a.now())
+	return in, events, err
 }
 
 func parseReport(r *http.Request) (iamclient.Report, error) {

@@ -125,5 +125,12 @@ func (d *dataFolder) writeListen(addresses Addresses) error {
 	return nil
 }
 
-// close gives the folder free for the next process.
-func (d *dataFolder) close() error { return d.lock.Close() }
+// close gives the folder free for the next process. What says where the listeners are
+// goes first: whoever has the port next must not be taken for us.
+func (d *dataFolder) close() error {
+	err := os.Remove(d.file("listen.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, d.lock.Close())
+}

@@ -278,6 +278,13 @@ func TestListenFile(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(r.data, "listen.json.new")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the temporary file: %v", err)
 	}
+	// Whoever has the port after the stop must not be taken for us.
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(r.data, "listen.json")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after the stop: %v", err)
+	}
 }
 
 // A port that is taken is an error at start, and gives everything back.

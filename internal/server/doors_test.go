@@ -123,6 +123,15 @@ func TestRuleG8PprofOnRequest(t *testing.T) {
 			t.Errorf("api listener: %s: %d", path, a.status)
 		}
 	}
+	// A page in a browser, which got here by a name of its own, reads nothing.
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.ops+"/debug/pprof/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Host = "rebound.example.com"
+	if a := r.do(t, request); a.status != 421 {
+		t.Errorf("another Host: %d", a.status)
+	}
 	// The command line may hold what is nobody's business.
 	if a := r.get(t, r.ops+"/debug/pprof/cmdline"); a.status != 404 {
 		t.Errorf("cmdline: %d", a.status)

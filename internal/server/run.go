@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
-	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/web"
 )
-
-func newEventID(now time.Time) string { return countersign.NewRequestID(now) }
 
 // How long a stop waits: first for requests under way, then for what is queued.
 const (
@@ -67,9 +65,14 @@ func (s *Server) serveAdmin(ctx context.Context) error {
 
 func (s *Server) serveOps(ctx context.Context) error {
 	checks := []check{{"store", s.store.Ping}}
+	// On loopback a page in a browser must not get here by a name of its own.
+	var hosts []string
+	if address, err := netip.ParseAddrPort(s.addresses.Ops); err == nil && address.Addr().IsLoopback() {
+		hosts = []string{}
+	}
 	handler := opsHandler(s.metrics.Handler(), checks, s.cfg.Ops.Pprof)
 	return web.Serve(ctx, web.ServeConfig{
-		Listener: s.listeners.ops, Handler: s.wrap("ops", nil, handler), Logger: s.logger, Drain: time.Second,
+		Listener: s.listeners.ops, Handler: s.wrap("ops", hosts, handler), Logger: s.logger, Drain: time.Second,
 	})
 }
 

@@ -218,7 +218,7 @@ func keyDetail(k store.SigningKey) string {
 func (s *Server) event(action, detail string) audit.Event {
 	now := s.now()
 	return audit.Event{
-		ID: newEventID(now), Time: now, Action: action, Decision: audit.Changed, Reason: "ok",
+		ID: countersign.NewRequestID(now), Time: now, Action: action, Decision: audit.Changed, Reason: "ok",
 		Actor: fmt.Sprintf("local:%d", os.Geteuid()), Detail: detail,
 	}
 }
