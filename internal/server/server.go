@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/countersign/countersign"
@@ -122,7 +123,16 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.addresses.URL = s.BaseURL()
+	s.warn(ctx)
 	return s.folder.writeListen(s.addresses)
+}
+
+// warn tells of settings that are allowed and easily mistaken.
+func (s *Server) warn(ctx context.Context) {
+	if slices.Contains(s.cfg.InsecureHTTP, "api") && len(s.cfg.TrustedProxies) == 0 {
+		s.logger.WarnContext(ctx, "the api listener speaks plain HTTP, so probably behind a proxy, and trusted_proxies is empty: "+
+			"all clients then share the proxy's address, and with it its limits")
+	}
 }
 
 func (s *Server) openKeys(ctx context.Context) error {
