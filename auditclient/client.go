@@ -111,37 +111,23 @@ func New(cfg Config) (*Client, error) {
 		}
 		c.backlog.waiting = !c.spool.empty()
 	}
-	c.http, c.ownsClient = clientFor(cfg.HTTPClient)
+	c.http, c.ownsClient = egress.ClientOr(cfg.HTTPClient, egress.Config{
+		AllowPrivateAddresses: true, Timeout: postTimeout, MaxBodyBytes: maxAnswerBytes,
+	})
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	go c.work()
 	return c, nil
 }
 
 func eventsURL(base string) (string, error) {
+	if err := egress.CheckURL(base); err != nil {
+		return "", invalid("URL: " + countersign.MessageOf(err))
+	}
 	u, err := url.Parse(base)
-	switch {
-	case err != nil || u.Host == "" || u.Opaque != "":
-		return "", invalid("URL must be an absolute URL")
-	case u.User != nil || u.Fragment != "" || u.RawQuery != "":
-		return "", invalid("URL must not hold a user, a password, a query or a fragment")
-	case u.Scheme == "https", u.Scheme == "http" && egress.IsLoopbackHost(u.Hostname()):
-		return u.JoinPath(eventsPath).String(), nil
-	default:
-		return "", invalid("URL must be https, or http on loopback")
+	if err != nil || u.RawQuery != "" {
+		return "", invalid("URL must not hold a query")
 	}
-}
-
-func clientFor(configured *http.Client) (client *http.Client, owned bool) {
-	if configured == nil {
-		return egress.New(egress.Config{AllowPrivateAddresses: true, Timeout: postTimeout, MaxBodyBytes: maxAnswerBytes}), true
-	}
-	return &http.Client{
-		Transport: configured.Transport,
-		Timeout:   configured.Timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse
-		},
-	}, false
+	return u.JoinPath(eventsPath).String(), nil
 }
 
 func invalid(msg string) error {

@@ -7,11 +7,11 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/egress"
 	"github.com/countersign/countersign/tokensource"
 )
 
@@ -149,7 +149,7 @@ func (c *Client) post(ctx context.Context, body []byte) error {
 	req.Header.Set("Authorization", "Bearer "+token.Value.Reveal())
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return countersign.WrapError(countersign.Upstream, "", "countersign can't be reached", withoutURL(err))
+		return countersign.WrapError(countersign.Upstream, "", "countersign can't be reached", egress.WithoutURL(err))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswerBytes)) // so that the connection is used again
@@ -191,13 +191,4 @@ func backoff(err error, failures int) time.Duration {
 		wait = max(wait, min(e.RetryAfter, maxRetryAfter))
 	}
 	return wait
-}
-
-// withoutURL drops the URL that net/http puts into its errors.
-func withoutURL(err error) error {
-	var e *url.Error
-	if errors.As(err, &e) {
-		return e.Err
-	}
-	return err
 }

@@ -16,7 +16,8 @@
 //     over the limit is an error and never cut short;
 //   - uses no proxy from the environment, no cookies, no credentials of the URL.
 //
-// [Get] and [Post] are the two calls that nearly everybody needs.
+// [Get] and [Post] are the two calls that nearly everybody needs. [ClientOr] is for who
+// sends a secret to a URL of its own configuration, perhaps through a client of its own.
 //
 // It does not cache, does not retry and does not decide which hosts may be asked:
 // who calls it compares URLs with its configuration first.

@@ -2,9 +2,7 @@ package tokensource
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -131,13 +129,4 @@ func retryAfter(value string, now time.Time) time.Duration {
 		return 0
 	}
 	return min(max(at.Sub(now), 0), maxRetryAfter)
-}
-
-// withoutURL drops the URL that net/http puts into its errors.
-func withoutURL(err error) error {
-	var e *url.Error
-	if errors.As(err, &e) {
-		return e.Err
-	}
-	return err
 }

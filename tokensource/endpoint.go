@@ -42,8 +42,8 @@ func newEndpoint(c *ClientCredentials) (endpoint, error) {
 	if p.now == nil {
 		p.now = time.Now
 	}
-	if err := checkTokenURL(c.TokenURL); err != nil {
-		return p, err
+	if err := egress.CheckURL(c.TokenURL); err != nil {
+		return p, invalid("TokenURL: " + countersign.MessageOf(err))
 	}
 	switch {
 	case c.ClientID == "":
@@ -60,37 +60,10 @@ func newEndpoint(c *ClientCredentials) (endpoint, error) {
 		}
 	}
 	p.scope = strings.Join(scopes, " ")
-	p.client, p.ownsClient = clientFor(c.HTTPClient)
+	p.client, p.ownsClient = egress.ClientOr(c.HTTPClient, egress.Config{
+		AllowPrivateAddresses: true, Timeout: fetchTimeout, MaxBodyBytes: maxAnswerBytes,
+	})
 	return p, nil
-}
-
-// clientFor returns a client that follows no redirect: a 307 would carry the secret to
-// wherever it points.
-func clientFor(configured *http.Client) (client *http.Client, owned bool) {
-	if configured == nil {
-		return egress.New(egress.Config{AllowPrivateAddresses: true, Timeout: fetchTimeout, MaxBodyBytes: maxAnswerBytes}), true
-	}
-	return &http.Client{
-		Transport: configured.Transport,
-		Timeout:   configured.Timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse
-		},
-	}, false
-}
-
-func checkTokenURL(text string) error {
-	u, err := url.Parse(text)
-	switch {
-	case err != nil || u.Host == "" || u.Opaque != "":
-		return invalid("TokenURL must be an absolute URL")
-	case u.User != nil || u.Fragment != "":
-		return invalid("TokenURL must not hold a user, a password or a fragment")
-	case u.Scheme == "https", u.Scheme == "http" && egress.IsLoopbackHost(u.Hostname()):
-		return nil
-	default:
-		return invalid("TokenURL must be https, or http on loopback")
-	}
 }
 
 func invalid(msg string) error {
@@ -122,12 +95,12 @@ func (p *endpoint) grant(ctx context.Context, audience string) (grant, error) {
 
 	resp, err := p.client.Do(req)
 	if err != nil {
-		return grant{}, countersign.WrapError(countersign.Upstream, "", "the token endpoint can't be reached", withoutURL(err))
+		return grant{}, countersign.WrapError(countersign.Upstream, "", "the token endpoint can't be reached", egress.WithoutURL(err))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
 	if err != nil {
-		return grant{}, countersign.WrapError(countersign.Upstream, "", "the token endpoint's answer can't be read", withoutURL(err))
+		return grant{}, countersign.WrapError(countersign.Upstream, "", "the token endpoint's answer can't be read", egress.WithoutURL(err))
 	}
 	if len(body) > maxAnswerBytes {
 		return grant{}, countersign.NewError(countersign.Upstream, countersign.ReasonBodyTooLarge, "the token endpoint's answer is too large")
