@@ -107,7 +107,7 @@ func (a *Admin) clock() time.Time { return a.now().UTC().Truncate(time.Microseco
 //
 // Errors: countersign.NotFound, countersign.Unavailable.
 func (a *Admin) Service(ctx context.Context, name string) (ServiceDetail, error) {
-	if !wellFormedName(name) {
+	if !countersign.ValidName(name) {
 		return ServiceDetail{}, unknownService(nil)
 	}
 	s, err := a.store.Service(ctx, name)
@@ -121,7 +121,7 @@ func (a *Admin) Service(ctx context.Context, name string) (ServiceDetail, error)
 //
 // Errors: countersign.Invalid (the cursor is no name), countersign.Unavailable.
 func (a *Admin) Services(ctx context.Context, page store.Page) ([]ServiceDetail, error) {
-	if page.After != "" && !wellFormedName(page.After) {
+	if page.After != "" && !countersign.ValidName(page.After) {
 		return nil, invalid(countersign.ReasonParameterInvalid, "after is not a cursor of this list")
 	}
 	services, err := a.store.Services(ctx, page)

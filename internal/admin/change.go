@@ -77,7 +77,7 @@ func (a *Admin) event(c *change, decision audit.Decision, reason countersign.Rea
 		id = countersign.NewRequestID(now)
 	}
 	target := c.name
-	if !wellFormedName(target) {
+	if !countersign.ValidName(target) {
 		target = "" // whatever was typed there stays out of the log
 	}
 	return audit.Event{

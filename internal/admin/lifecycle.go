@@ -144,7 +144,7 @@ func (a *Admin) update(ctx context.Context, c *change, revision int64,
 // current reads the service inside the transaction and holds it against the revision
 // that was asked for.
 func current(ctx context.Context, tx store.Services, name string, revision int64) (store.Service, error) {
-	if !wellFormedName(name) {
+	if !countersign.ValidName(name) {
 		return store.Service{}, unknownService(nil)
 	}
 	s, err := tx.Service(ctx, name)

@@ -19,7 +19,7 @@ func newService(spec ServiceSpec, now time.Time) (store.Service, error) {
 		return store.Service{}, invalid(countersign.ReasonNameReserved, "the name is reserved")
 	}
 	for _, label := range []string{spec.Tenant, spec.Owner} {
-		if label != "" && !wellFormedName(label) {
+		if label != "" && !countersign.ValidName(label) {
 			return store.Service{}, invalid(countersign.ReasonNameInvalid, "a tenant and an owner are written like a name")
 		}
 	}
@@ -105,11 +105,6 @@ func mayChange(actor Actor) error {
 		return nil
 	}
 	return countersign.NewError(countersign.Denied, countersign.ReasonNotAdministrator, "only an administrator may do this")
-}
-
-func wellFormedName(name string) bool {
-	_, err := policy.ParseName(name)
-	return err == nil
 }
 
 // wellFormedTokenID reports whether id can be the jti of a token of ours.

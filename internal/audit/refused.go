@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"sync"
 	"time"
+
+	"github.com/countersign/countersign"
 )
 
 const (
@@ -109,25 +111,11 @@ func (r *refusals) any() bool {
 // is if it has the form of a service's name, else hashed. People put passwords and
 // secrets into the wrong field (RULES E5).
 func claimedName(name string) string {
-	if name == "" || isServiceName(name) {
+	if name == "" || countersign.ValidName(name) {
 		return name
 	}
 	sum := sha256.Sum256([]byte(name))
 	return "sha256:" + hex.EncodeToString(sum[:8])
-}
-
-// isServiceName reports whether name has the form [a-z0-9][a-z0-9-]{0,62}.
-func isServiceName(name string) bool {
-	if len(name) < 1 || len(name) > 63 || name[0] == '-' {
-		return false
-	}
-	for i := range len(name) {
-		c := name[i]
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-			return false
-		}
-	}
-	return true
 }
 
 // boundAll cuts every string of e, so that it keeps no request's memory alive.

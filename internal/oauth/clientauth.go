@@ -9,7 +9,6 @@ import (
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/keys"
-	"github.com/countersign/countersign/internal/policy"
 	"github.com/countersign/countersign/internal/registry"
 	"github.com/countersign/countersign/internal/web"
 )
@@ -69,7 +68,7 @@ type failureKey struct {
 }
 
 func newFailureKey(client string, addr netip.Addr) failureKey {
-	if !isServiceName(client) {
+	if !countersign.ValidName(client) {
 		client = ""
 	}
 	return failureKey{client, web.LimiterKey(addr)}
@@ -111,7 +110,7 @@ var nobody registry.Service
 
 // lookUp returns the service of that name, or nobody.
 func (h *Handler) lookUp(ctx context.Context, id string) (*registry.Service, error) {
-	if !isServiceName(id) {
+	if !countersign.ValidName(id) {
 		return &nobody, nil // can't be registered: no reason to ask the database
 	}
 	service, err := h.cfg.Registry.Service(ctx, id)
@@ -135,11 +134,4 @@ func judge(service *registry.Service, secret *registry.Secret, now time.Time) co
 		return countersign.ReasonClientDisabled
 	}
 	return countersign.ReasonOK
-}
-
-// isServiceName reports whether id can be a client's id. Nothing else of what an
-// unproven client says of itself is kept or logged (RULES E5).
-func isServiceName(id string) bool {
-	_, err := policy.ParseName(id)
-	return err == nil
 }

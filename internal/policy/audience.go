@@ -27,7 +27,7 @@ const (
 // Errors: countersign.BadTarget with ReasonParameterInvalid.
 // Source: RFC 8707 §2.
 func ParseAudience(s string) (string, error) {
-	if isName(s) || isResource(s) {
+	if countersign.ValidName(s) || isResource(s) {
 		return s, nil
 	}
 	return "", countersign.NewError(countersign.BadTarget, countersign.ReasonParameterInvalid,

@@ -19,7 +19,7 @@ var errUnknown = countersign.NewError(countersign.NotFound, countersign.ReasonOb
 // missed is the way of a name that is not cached.
 func (r *Registry) missed(ctx context.Context, s *shard, name string) (*Service, error) {
 	// What can't be a name needs no database to be unknown.
-	if !isName(name) || s.isUnknown(name, r.now()) {
+	if !countersign.ValidName(name) || s.isUnknown(name, r.now()) {
 		return nil, errUnknown
 	}
 	// One load at a time for a name. It is nobody's own: it goes on when the request
@@ -73,17 +73,4 @@ func compile(row store.Service, secrets []store.ClientSecret, now time.Time) *Se
 		service.Secrets = append(service.Secrets, Secret{ID: secret.ID, Hash: hash, ExpiresAt: secret.ExpiresAt})
 	}
 	return service
-}
-
-// isName reports whether a service may have that name: [a-z0-9][a-z0-9-]{0,62}.
-func isName(name string) bool {
-	if name == "" || len(name) > 63 || name[0] == '-' {
-		return false
-	}
-	for _, c := range []byte(name) {
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-			return false
-		}
-	}
-	return true
 }
