@@ -105,17 +105,17 @@ func TestRuleB3AtMostTwoLiveSecrets(t *testing.T) {
 	}
 	second := rotate(24 * time.Hour)
 	expect("after one rotation", true, true)(first, second)
-	r.clock.add(time.Hour)
+	r.Clock.Advance(time.Hour)
 	third := rotate(24 * time.Hour)
 	expect("a third ends the oldest", false, true, true)(first, second, third)
-	r.clock.add(24*time.Hour - time.Microsecond)
+	r.Clock.Advance(24*time.Hour - time.Microsecond)
 	expect("just before the grace ends", false, true, true)(first, second, third)
-	r.clock.add(time.Microsecond)
+	r.Clock.Advance(time.Microsecond)
 	expect("when the grace has ended", false, false, true)(first, second, third)
 	fourth := rotate(0)
 	expect("without grace", false, false, false, true)(first, second, third, fourth)
 
-	r.clock.add(31 * 24 * time.Hour)
+	r.Clock.Advance(31 * 24 * time.Hour)
 	d, _, err := r.RotateSecret(t.Context(), super(), "document-service", admin.AnyRevision, admin.Rotation{Grace: time.Hour})
 	must(t, err)
 	if len(d.Secrets) != 2 {
@@ -147,8 +147,8 @@ func TestRuleA5DisableEndsTokensForGood(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	d, _ := r.create(t, "a")
-	issued := r.clock.now()
-	r.clock.add(time.Minute)
+	issued := r.Clock.Now()
+	r.Clock.Advance(time.Minute)
 	if r.revoked(t, d, issued) {
 		t.Fatal("revoked before anything happened")
 	}
@@ -157,13 +157,13 @@ func TestRuleA5DisableEndsTokensForGood(t *testing.T) {
 	if !disabled.Disabled || disabled.Revision != d.Revision+1 || !r.revoked(t, d, issued) {
 		t.Errorf("disabled: %+v, revoked %t", disabled, r.revoked(t, d, issued))
 	}
-	r.clock.add(time.Minute)
+	r.Clock.Advance(time.Minute)
 	enabled, err := r.SetServiceDisabled(t.Context(), super(), "a", disabled.Revision, false)
 	must(t, err)
 	if enabled.Disabled || !r.revoked(t, d, issued) {
 		t.Errorf("enabled: %+v; the old token is revoked: %t", enabled, r.revoked(t, d, issued))
 	}
-	if r.revoked(t, d, r.clock.now()) {
+	if r.revoked(t, d, r.Clock.Now()) {
 		t.Error("a new token is revoked")
 	}
 	// The same from the disk alone.
@@ -177,7 +177,7 @@ func TestRuleA5DeleteAndCreateRevivesNothing(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	old, secret := r.create(t, "a")
-	issued := r.clock.now()
+	issued := r.Clock.Now()
 	must(t, r.DeleteService(t.Context(), super(), "a", old.Revision))
 	if !r.revoked(t, old, issued) {
 		t.Error("a token of a deleted service lives")
@@ -187,8 +187,8 @@ func TestRuleA5DeleteAndCreateRevivesNothing(t *testing.T) {
 		t.Errorf("uid %s and %s; old token revoked %t, old secret works %t",
 			old.UID, fresh.UID, r.revoked(t, old, issued), r.works(t, "a", secret))
 	}
-	r.clock.add(3 * time.Second) // RULES E3
-	if r.revoked(t, fresh, r.clock.now()) {
+	r.Clock.Advance(3 * time.Second) // RULES E3
+	if r.revoked(t, fresh, r.Clock.Now()) {
 		t.Error("a token of the new service is revoked")
 	}
 }
@@ -211,12 +211,12 @@ func TestRuleE3RevokeService(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	d, _ := r.create(t, "a")
-	issued := r.clock.now()
+	issued := r.Clock.Now()
 	must(t, r.RevokeService(t.Context(), super(), "a"))
 	if !r.revoked(t, d, issued) || !r.revoked(t, d, issued.Add(2*time.Second)) || r.revoked(t, d, issued.Add(3*time.Second)) {
 		t.Error("before T must cover iat up to T + 2 s")
 	}
-	page, err := r.store.Revocations(t.Context(), 0, time.Time{}, 10)
+	page, err := r.Store.Revocations(t.Context(), 0, time.Time{}, 10)
 	must(t, err)
 	if len(page) != 1 || page[0].ServiceUID != d.UID || !page[0].ExpiresAt.Equal(issued.Add(time.Hour+62*time.Second)) {
 		t.Errorf("stored %+v", page)
@@ -227,11 +227,11 @@ func TestRevokeToken(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	d, _ := r.create(t, "a")
-	now := r.clock.now()
+	now := r.Clock.Now()
 	own := admin.Actor{ID: "service:a", Proof: "client_secret_basic"} // a client may revoke its own token
 	must(t, r.RevokeToken(t.Context(), own, "token-1", now.Add(15*time.Minute)))
 	for id, want := range map[string]bool{"token-1": true, "token-2": false} {
-		if got, err := r.registry.Revoked(t.Context(), id, "a", d.UID, now); err != nil || got != want {
+		if got, err := r.Registry.Revoked(t.Context(), id, "a", d.UID, now); err != nil || got != want {
 			t.Errorf("%s: revoked %t, %v", id, got, err)
 		}
 	}
@@ -244,7 +244,7 @@ func TestRevokeToken(t *testing.T) {
 	if err := r.RevokeToken(t.Context(), own, "token-4", now.Add(100*time.Hour)); !errors.Is(err, countersign.Invalid) {
 		t.Errorf("a token that lives too long: %v", err)
 	}
-	page, err := r.store.Revocations(t.Context(), 0, time.Time{}, 10)
+	page, err := r.Store.Revocations(t.Context(), 0, time.Time{}, 10)
 	must(t, err)
 	if len(page) != 1 || page[0].JTI != "token-1" || !page[0].ExpiresAt.Equal(now.Add(15*time.Minute+62*time.Second)) {
 		t.Errorf("stored %+v", page)
@@ -267,7 +267,7 @@ func TestRuleA7OthersMayNotChange(t *testing.T) {
 		if !errors.Is(err, countersign.Denied) {
 			t.Errorf("%s: %v", what, err)
 		}
-		events := r.events(t, audit.Query{Action: what, Decision: audit.Refused})
+		events := r.Events(t, audit.Query{Action: what, Decision: audit.Refused})
 		if len(events) != 1 || events[0].Actor != "service:b" || events[0].Reason != string(countersign.ReasonNotAdministrator) {
 			t.Errorf("%s: events %+v", what, events)
 		}
@@ -345,7 +345,7 @@ func TestEveryChangeIsAnEvent(t *testing.T) {
 	must(t, err)
 	_, err = r.SetServiceDisabled(ctx, next(), "a", 3, false)
 	must(t, err)
-	must(t, r.RevokeToken(ctx, next(), "token-1", r.clock.now()))
+	must(t, r.RevokeToken(ctx, next(), "token-1", r.Clock.Now()))
 	must(t, r.RevokeService(ctx, next(), "a"))
 	must(t, r.DeleteService(ctx, next(), "a", 4))
 	_ = r.DeleteService(ctx, next(), "a", 4)
@@ -356,7 +356,7 @@ func TestEveryChangeIsAnEvent(t *testing.T) {
 		"service.enable changed ok a", "revoke changed ok ", "revoke changed ok a", "service.delete changed ok a",
 		"service.delete refused object_unknown a", "service.delete refused object_unknown ",
 	}
-	events := r.events(t, audit.Query{})
+	events := r.Events(t, audit.Query{})
 	if len(events) != len(want) {
 		t.Fatalf("%d events, want %d: %+v", len(events), len(want), events)
 	}

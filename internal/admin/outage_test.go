@@ -3,27 +3,21 @@ package admin_test
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/admin"
 	"github.com/countersign/countersign/internal/audit"
+	"github.com/countersign/countersign/internal/fixture"
 	"github.com/countersign/countersign/internal/registry"
 	"github.com/countersign/countersign/internal/store"
-	"github.com/countersign/countersign/internal/store/sqlstore"
 )
 
 // reopen reads the view from the disk again, as after a restart.
 func reopen(t *testing.T, r *rig) *registry.Registry {
 	t.Helper()
-	path, err := filepath.Abs(r.path)
-	must(t, err)
-	database, err := sqlstore.OpenSQLite(t.Context(), path, sqlstore.Options{})
-	must(t, err)
-	t.Cleanup(func() { _ = database.Close() })
-	again, err := registry.New(t.Context(), registry.Config{Store: database, Now: r.clock.now})
+	again, err := registry.New(t.Context(), registry.Config{Store: fixture.OpenStore(t, r.Path), Now: r.Clock.Now})
 	must(t, err)
 	return again
 }
@@ -69,7 +63,7 @@ func TestCommitOfUnknownOutcome(t *testing.T) {
 			var mode atomic.Int32
 			r := newRig(t, func(s store.Store) store.Store { return doubtful{s, &mode} })
 			d, secret := r.create(t, "a")
-			issued := r.clock.now()
+			issued := r.Clock.Now()
 			if !r.works(t, "a", secret) { // now the view is cached
 				t.Fatal("the secret does not work")
 			}
@@ -84,7 +78,7 @@ func TestCommitOfUnknownOutcome(t *testing.T) {
 			}
 			onDisk, err := r.Service(t.Context(), "a")
 			must(t, err)
-			view, err := r.registry.Service(t.Context(), "a")
+			view, err := r.Registry.Service(t.Context(), "a")
 			must(t, err)
 			if view.Disabled != onDisk.Disabled || onDisk.Disabled != (failure == ambiguous) {
 				t.Errorf("the view says disabled=%t, the disk %t", view.Disabled, onDisk.Disabled)
@@ -97,13 +91,13 @@ func TestStoreDownIsUnavailable(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.create(t, "a")
-	must(t, r.store.Close())
+	must(t, r.Store.Close())
 	_, readErr := r.Service(t.Context(), "a")
 	_, _, createErr := r.CreateService(t.Context(), super(), admin.ServiceSpec{Name: "b"})
 	for what, err := range map[string]error{
 		"read": readErr, "create": createErr,
 		"delete": r.DeleteService(t.Context(), super(), "a", admin.AnyRevision),
-		"revoke": r.RevokeToken(t.Context(), super(), "token-1", r.clock.now()),
+		"revoke": r.RevokeToken(t.Context(), super(), "token-1", r.Clock.Now()),
 	} {
 		if !errors.Is(err, countersign.Unavailable) {
 			t.Errorf("%s: %v", what, err)
@@ -123,7 +117,7 @@ func TestCallerThatHungUp(t *testing.T) {
 	if _, err := r.Service(t.Context(), "a"); err != nil {
 		t.Errorf("it is gone: %v", err)
 	}
-	if events := r.events(t, audit.Query{Action: "service.delete", Decision: audit.Refused}); len(events) != 1 {
+	if events := r.Events(t, audit.Query{Action: "service.delete", Decision: audit.Refused}); len(events) != 1 {
 		t.Errorf("events %+v", events)
 	}
 }

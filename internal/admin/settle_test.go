@@ -18,7 +18,7 @@ func TestVulnerability22RevocationIsSettledLate(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(r *rig) error{
 		"token": func(r *rig) error {
-			return r.RevokeToken(t.Context(), super(), "token-1", r.clock.now().Add(time.Minute))
+			return r.RevokeToken(t.Context(), super(), "token-1", r.Clock.Now().Add(time.Minute))
 		},
 		"service": func(r *rig) error { return r.RevokeService(t.Context(), super(), "a") },
 		"disable": func(r *rig) error {
@@ -32,7 +32,7 @@ func TestVulnerability22RevocationIsSettledLate(t *testing.T) {
 			var mode atomic.Int32
 			r := newRig(t, func(s store.Store) store.Store { return doubtful{s, &mode} })
 			d, _ := r.create(t, "a")
-			issued := r.clock.now()
+			issued := r.Clock.Now()
 			mode.Store(lost)
 			if err := revoke(r); !errors.Is(err, countersign.Unavailable) {
 				t.Fatalf("got %v, want unavailable", err)
@@ -53,7 +53,7 @@ func TestVulnerability22RevocationIsSettledLate(t *testing.T) {
 			if err != nil || !revoked {
 				t.Errorf("after a restart: revoked = %t, %v", revoked, err)
 			}
-			events := r.events(t, audit.Query{Action: "revoke", Decision: audit.Changed})
+			events := r.Events(t, audit.Query{Action: "revoke", Decision: audit.Changed})
 			if len(events) != 1 || events[0].Detail != "stored late" {
 				t.Errorf("events %+v", events)
 			}
@@ -67,7 +67,7 @@ func TestRevocationIsSettledWithTheNextChange(t *testing.T) {
 	var mode atomic.Int32
 	r := newRig(t, func(s store.Store) store.Store { return doubtful{s, &mode} })
 	mode.Store(lost)
-	if err := r.RevokeToken(t.Context(), super(), "token-1", r.clock.now().Add(time.Minute)); !errors.Is(err, countersign.Unavailable) {
+	if err := r.RevokeToken(t.Context(), super(), "token-1", r.Clock.Now().Add(time.Minute)); !errors.Is(err, countersign.Unavailable) {
 		t.Fatalf("got %v, want unavailable", err)
 	}
 	mode.Store(healthy)
@@ -83,9 +83,9 @@ func TestRevocationThatEndedIsNotSettled(t *testing.T) {
 	var mode atomic.Int32
 	r := newRig(t, func(s store.Store) store.Store { return doubtful{s, &mode} })
 	mode.Store(lost)
-	_ = r.RevokeToken(t.Context(), super(), "token-1", r.clock.now().Add(time.Minute))
+	_ = r.RevokeToken(t.Context(), super(), "token-1", r.Clock.Now().Add(time.Minute))
 	mode.Store(healthy)
-	r.clock.add(time.Hour)
+	r.Clock.Advance(time.Hour)
 	must(t, r.Settle(t.Context()))
 	if got := revocations(t, r); got != 0 {
 		t.Errorf("%d revocations on the disk, want 0", got)
@@ -94,7 +94,7 @@ func TestRevocationThatEndedIsNotSettled(t *testing.T) {
 
 func revocations(t *testing.T, r *rig) int {
 	t.Helper()
-	list, err := r.store.Revocations(t.Context(), 0, r.clock.now(), 0)
+	list, err := r.Store.Revocations(t.Context(), 0, r.Clock.Now(), 0)
 	must(t, err)
 	return len(list)
 }

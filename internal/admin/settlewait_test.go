@@ -27,7 +27,7 @@ func TestSettleDoesNotWaitBeyondItsRequest(t *testing.T) {
 		}}
 	})
 	mode.Store(lost)
-	_ = r.RevokeToken(t.Context(), super(), "token-1", r.clock.now().Add(time.Minute))
+	_ = r.RevokeToken(t.Context(), super(), "token-1", r.Clock.Now().Add(time.Minute))
 	mode.Store(healthy)
 	hang.Store(true)
 	first := make(chan error, 1)

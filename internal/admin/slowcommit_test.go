@@ -33,12 +33,12 @@ func TestRuleE3TokenMintedDuringASlowCommit(t *testing.T) {
 	r = newRig(t, func(s store.Store) store.Store {
 		return slowDisk{s, func() {
 			if slow.Load() {
-				r.clock.add(8 * time.Second)
+				r.Clock.Advance(8 * time.Second)
 			}
 		}}
 	})
 	d, _ := r.create(t, "a")
-	began := r.clock.now()
+	began := r.Clock.Now()
 	slow.Store(true)
 	_, err := r.SetServiceDisabled(t.Context(), super(), "a", admin.AnyRevision, true)
 	must(t, err)
@@ -48,8 +48,8 @@ func TestRuleE3TokenMintedDuringASlowCommit(t *testing.T) {
 	if !r.revoked(t, d, began.Add(5*time.Second)) {
 		t.Error("a token from the time of the commit lives")
 	}
-	r.clock.add(10 * time.Second)
-	if r.revoked(t, d, r.clock.now()) {
+	r.Clock.Advance(10 * time.Second)
+	if r.revoked(t, d, r.Clock.Now()) {
 		t.Error("a token from after it does not")
 	}
 }

@@ -6,18 +6,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/authn"
-	"github.com/countersign/countersign/internal/keys"
-	"github.com/countersign/countersign/internal/registry"
+	"github.com/countersign/countersign/internal/fixture"
 	"github.com/countersign/countersign/internal/store"
-	"github.com/countersign/countersign/internal/store/sqlstore"
 	"github.com/countersign/countersign/internal/token"
 )
 
@@ -28,35 +24,18 @@ const (
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// fixture is an authenticator on real pieces, with one registered service.
-type fixture struct {
-	mu       sync.Mutex
-	now      time.Time
-	store    *sqlstore.Store
-	keys     *keys.Ring
-	registry *registry.Registry
-	minter   *token.Minter
-	authn    *authn.Authenticator
+// rig is an authenticator on real pieces, with one registered service.
+type rig struct {
+	*fixture.Parts
+	minter *token.Minter
+	authn  *authn.Authenticator
 }
 
-func (f *fixture) Now() time.Time {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.now
-}
+func newRig(tb testing.TB) *rig { return newRigFor(tb, issuer, uint32(os.Getuid())) }
 
-func (f *fixture) advance(d time.Duration) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.now = f.now.Add(d)
-}
-
-func newFixture(tb testing.TB) *fixture { return newFixtureFor(tb, issuer, uint32(os.Getuid())) }
-
-func newFixtureFor(tb testing.TB, issuer string, localUID uint32) *fixture {
+func newRigFor(tb testing.TB, issuer string, localUID uint32) *rig {
 	tb.Helper()
-	f := &fixture{now: start}
-	folder := tb.TempDir()
+	f := &rig{Parts: fixture.Open(tb, fixture.Config{Start: start})}
 	var err error
 	check := func() {
 		tb.Helper()
@@ -64,18 +43,9 @@ func newFixtureFor(tb testing.TB, issuer string, localUID uint32) *fixture {
 			tb.Fatal(err)
 		}
 	}
-	f.store, err = sqlstore.OpenSQLite(tb.Context(), filepath.Join(folder, "test.db"), sqlstore.Options{})
+	f.minter, err = token.New(token.Config{Issuer: issuer, Keys: f.Keys, Now: f.Clock.Now})
 	check()
-	tb.Cleanup(func() { _ = f.store.Close() })
-	master, err := keys.LoadMaster(filepath.Join(folder, "master.key"), true)
-	check()
-	f.keys, err = keys.Open(tb.Context(), keys.Config{Store: f.store, Master: master, DeploymentID: "d", Now: f.Now})
-	check()
-	f.registry, err = registry.New(tb.Context(), registry.Config{Store: f.store, Now: f.Now})
-	check()
-	f.minter, err = token.New(token.Config{Issuer: issuer, Keys: f.keys, Now: f.Now})
-	check()
-	f.authn, err = authn.New(authn.Config{Issuer: issuer, Keys: f.keys, Registry: f.registry, LocalUID: localUID, Now: f.Now})
+	f.authn, err = authn.New(authn.Config{Issuer: issuer, Keys: f.Keys, Registry: f.Registry, LocalUID: localUID, Now: f.Clock.Now})
 	check()
 	f.change(tb, "document-service", func(ctx context.Context, tx store.Tx) error {
 		return tx.CreateService(ctx, service("uid-1", false, 1))
@@ -91,19 +61,19 @@ func service(uid string, disabled bool, revision int64) store.Service {
 }
 
 // change writes to the store as package admin does.
-func (f *fixture) change(tb testing.TB, name string, fn func(ctx context.Context, tx store.Tx) error) {
+func (f *rig) change(tb testing.TB, name string, fn func(ctx context.Context, tx store.Tx) error) {
 	tb.Helper()
-	if err := f.store.Update(tb.Context(), fn); err != nil {
+	if err := f.Store.Update(tb.Context(), fn); err != nil {
 		tb.Fatal(err)
 	}
-	f.registry.Forget(name)
+	f.Registry.Forget(name)
 }
 
 func claims(audience string) token.Claims {
 	return token.Claims{Service: "document-service", ServiceUID: "uid-1", Audience: audience, Scope: "audit:write"}
 }
 
-func (f *fixture) mint(tb testing.TB, id string, c token.Claims) string {
+func (f *rig) mint(tb testing.TB, id string, c token.Claims) string {
 	tb.Helper()
 	minted, err := f.minter.Mint(tb.Context(), id, c)
 	if err != nil {
@@ -135,7 +105,7 @@ func wantError(tb testing.TB, err error, code countersign.Code, reason countersi
 
 func TestCallerByBearer(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	text := f.mint(t, "id-1", claims(audIAM))
 	for _, value := range []string{"Bearer " + text, "bearer " + text, "BEARER " + text} {
 		caller, err := f.authn.Caller(request(t, [2]string{"Authorization", value}))
@@ -152,7 +122,7 @@ func TestCallerByBearer(t *testing.T) {
 
 func TestCallerRefusesHeaders(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	good := f.mint(t, "id-1", claims(audIAM))
 	other := f.mint(t, "id-2", claims(audIAM))
 	auth := func(value string) [2]string { return [2]string{"Authorization", value} }
@@ -203,8 +173,8 @@ func TestCallerRefusesHeaders(t *testing.T) {
 
 func TestCallerRefusesTokens(t *testing.T) {
 	t.Parallel()
-	f, stranger := newFixture(t), newFixture(t)
-	elsewhere := newFixtureFor(t, "http://127.0.0.1:9999", 0)
+	f, stranger := newRig(t), newRig(t)
+	elsewhere := newRigFor(t, "http://127.0.0.1:9999", 0)
 	good := f.mint(t, "id-1", claims(audIAM))
 	parts := strings.Split(good, ".")
 	tests := []struct {
@@ -236,7 +206,7 @@ func TestCallerRefusesTokens(t *testing.T) {
 
 func TestCallerRefusesEveryMutilatedToken(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	good := f.mint(t, "id-1", claims(audIAM))
 	if _, err := f.authn.Caller(request(t, bearer(good))); err != nil {
 		t.Fatal(err) // and it is cached now: near misses must not hit
@@ -267,7 +237,7 @@ func TestTokenEndsWhenItsServiceDoes(t *testing.T) {
 	for _, tt := range tests {
 		t.Run("rule A5 "+tt.name, func(t *testing.T) {
 			t.Parallel()
-			f := newFixture(t)
+			f := newRig(t)
 			r := request(t, bearer(f.mint(t, "id-1", claims(audIAM))))
 			if _, err := f.authn.Caller(r); err != nil {
 				t.Fatal(err)
@@ -281,13 +251,13 @@ func TestTokenEndsWhenItsServiceDoes(t *testing.T) {
 
 func TestTokenExpires(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	text := f.mint(t, "id-1", claims(audIAM))
-	f.advance(15*time.Minute + 59*time.Second)
+	f.Clock.Advance(15*time.Minute + 59*time.Second)
 	if _, err := f.authn.Caller(request(t, bearer(text))); err != nil {
 		t.Errorf("within the skew: %v", err)
 	}
-	f.advance(2 * time.Second)
+	f.Clock.Advance(2 * time.Second)
 	_, err := f.authn.Caller(request(t, bearer(text)))
 	wantError(t, err, countersign.Expired, countersign.ReasonTokenExpired)
 	_, err = f.authn.Inspect(request(t), text)
@@ -296,7 +266,7 @@ func TestTokenExpires(t *testing.T) {
 
 func TestInspect(t *testing.T) {
 	t.Parallel()
-	f, stranger := newFixture(t), newFixture(t)
+	f, stranger := newRig(t), newRig(t)
 	for _, audience := range []string{"parse-service", audIAM, "https://api.example.com/v1"} {
 		got, err := f.authn.Inspect(request(t), f.mint(t, "id-1", claims(audience)))
 		if err != nil {
@@ -316,16 +286,16 @@ func TestInspect(t *testing.T) {
 	if _, err := f.authn.Inspect(request(t), text); err != nil {
 		t.Fatal(err)
 	}
-	f.registry.Revoke(store.Revocation{Seq: 1, JTI: "id-2", ExpiresAt: start.Add(time.Hour), CreatedAt: start})
+	f.Registry.Revoke(store.Revocation{Seq: 1, JTI: "id-2", ExpiresAt: start.Add(time.Hour), CreatedAt: start})
 	_, err = f.authn.Inspect(request(t), text)
 	wantError(t, err, countersign.BadToken, countersign.ReasonTokenRevoked)
 }
 
 func TestRevocationStateUnknownRefuses(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	text := f.mint(t, "id-1", claims(audIAM))
-	if err := f.store.Close(); err != nil {
+	if err := f.Store.Close(); err != nil {
 		t.Fatal(err)
 	}
 	_, err := f.authn.Caller(request(t, bearer(text)))
@@ -336,11 +306,11 @@ func TestRevocationStateUnknownRefuses(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	for name, cfg := range map[string]authn.Config{
-		"no issuer":   {Keys: f.keys, Registry: f.registry},
-		"no keys":     {Issuer: issuer, Registry: f.registry},
-		"no registry": {Issuer: issuer, Keys: f.keys},
+		"no issuer":   {Keys: f.Keys, Registry: f.Registry},
+		"no keys":     {Issuer: issuer, Registry: f.Registry},
+		"no registry": {Issuer: issuer, Keys: f.Keys},
 	} {
 		if _, err := authn.New(cfg); !errors.Is(err, countersign.Invalid) {
 			t.Errorf("%s: New = %v, want Invalid", name, err)
@@ -349,7 +319,7 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func BenchmarkCaller(b *testing.B) {
-	f := newFixture(b)
+	f := newRig(b)
 	r := request(b, bearer(f.mint(b, "id-1", claims(audIAM))))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -15,7 +15,7 @@ import (
 )
 
 // overSocket sends a request through a real Unix socket and returns what Caller said.
-func overSocket(t *testing.T, f *fixture, headers ...[2]string) (caller authn.Caller, err error) {
+func overSocket(t *testing.T, f *rig, headers ...[2]string) (caller authn.Caller, err error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "admin.sock")
 	listener, listenErr := net.Listen("unix", path)
@@ -53,7 +53,7 @@ func overSocket(t *testing.T, f *fixture, headers ...[2]string) (caller authn.Ca
 func TestRuleG1LocalAdministrator(t *testing.T) {
 	t.Parallel()
 	uid := uint32(os.Getuid())
-	f := newFixture(t)
+	f := newRig(t)
 	good := f.mint(t, "id-1", claims(audIAM))
 
 	caller, err := overSocket(t, f)
@@ -80,7 +80,7 @@ func TestRuleG1LocalAdministrator(t *testing.T) {
 	}
 
 	for _, local := range []uint32{uid + 1, uid - 1} {
-		caller, err := overSocket(t, newFixtureFor(t, issuer, local))
+		caller, err := overSocket(t, newRigFor(t, issuer, local))
 		wantError(t, err, countersign.Unauthenticated, countersign.ReasonNotAdministrator)
 		if caller.LocalAdmin {
 			t.Error("another uid is the local administrator")
@@ -90,7 +90,7 @@ func TestRuleG1LocalAdministrator(t *testing.T) {
 
 func TestRuleG1NoAdministratorOverTCP(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	for _, headers := range [][][2]string{nil, {{"X-Real-Uid", "0"}}, {{"Cookie", "a=b"}}} {
 		caller, err := f.authn.Caller(request(t, headers...))
 		wantError(t, err, countersign.Unauthenticated, countersign.ReasonTokenMissing)

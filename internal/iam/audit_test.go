@@ -19,7 +19,7 @@ func TestAuditEventsOverTheWire(t *testing.T) {
 	ctx := t.Context()
 	for _, name := range []string{"a", "b", "c"} {
 		r.create(t, name)
-		r.clock.add(time.Minute)
+		r.Clock.Advance(time.Minute)
 	}
 	targets := func(q iamclient.AuditQuery) string {
 		t.Helper()
@@ -108,7 +108,7 @@ func TestVerifyAuditIsAnEvent(t *testing.T) {
 	if err != nil || !report.OK || report.Events == 0 || report.Findings == nil {
 		t.Errorf("report %+v, %v", report, err)
 	}
-	events := r.events(t, audit.Query{Action: "audit.verify"})
+	events := r.Events(t, audit.Query{Action: "audit.verify"})
 	if len(events) != 1 || !strings.HasPrefix(events[0].Actor, "local:") || !strings.Contains(events[0].Detail, "ok=true") {
 		t.Errorf("events %+v", events)
 	}

@@ -80,7 +80,7 @@ func TestRuleG1OnlyTheLocalAdministrator(t *testing.T) {
 			if caller.reason == "" {
 				continue
 			}
-			events := r.events(t, audit.Query{Action: route.action, Decision: audit.Refused, Reason: string(caller.reason)})
+			events := r.Events(t, audit.Query{Action: route.action, Decision: audit.Refused, Reason: string(caller.reason)})
 			if len(events) == 0 || events[len(events)-1].Actor != caller.who {
 				t.Errorf("%s: %s: events %+v", caller.name, route.action, events)
 			}
@@ -107,7 +107,7 @@ func TestRuleG1AnotherUID(t *testing.T) {
 		if got.status != 401 && got.status != 403 {
 			t.Errorf("%s %s: %d %s", route.method, route.path, got.status, got.body)
 		}
-		if events := r.events(t, audit.Query{Action: route.action, Decision: audit.Refused}); len(events) == 0 {
+		if events := r.Events(t, audit.Query{Action: route.action, Decision: audit.Refused}); len(events) == 0 {
 			t.Errorf("%s: no event", route.action)
 		}
 	}

@@ -19,7 +19,7 @@ func (r *rig) reportBody(id string, n int) string {
 		events = append(events, fmt.Sprintf(
 			`{"id":"request-%d","time":%q,"decision":"denied","reason":"service_not_allowed","service":"backend-actor","service_uid":"0123",`+
 				`"user_issuer":"https://idp","user":"u","target":"parse-service","method":"POST","route":"POST /v1/parse/","rule":"allowed_services","count":1}`,
-			i, r.clock.now().Format(time.RFC3339)))
+			i, r.Clock.Now().Format(time.RFC3339)))
 	}
 	return `{"batch_id":"` + id + `","events":[` + strings.Join(events, ",") + `]}`
 }
@@ -36,12 +36,12 @@ func TestReport(t *testing.T) {
 			t.Fatalf("round %d: %d %s", round, got.status, got.body)
 		}
 	}
-	events := r.events(t, audit.Query{Action: "call"})
+	events := r.Events(t, audit.Query{Action: "call"})
 	if len(events) != 2 {
 		t.Fatalf("%d events are stored, want 2", len(events))
 	}
 	want := audit.Event{
-		ID: "request-0", Time: r.clock.now(), Action: "call", Decision: audit.Denied, Reason: "service_not_allowed",
+		ID: "request-0", Time: r.Clock.Now(), Action: "call", Decision: audit.Denied, Reason: "service_not_allowed",
 		Service: "backend-actor", ServiceUID: "0123", UserIssuer: "https://idp", User: "u", Target: "parse-service",
 		Method: "POST", Route: "POST /v1/parse/", Rule: "allowed_services", ReportedBy: "parse-service", Count: 1,
 	}
@@ -68,7 +68,7 @@ func TestReportAtTheSameTimeIsStoredOnce(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if events := r.events(t, audit.Query{Action: "call"}); len(events) != 10 {
+	if events := r.Events(t, audit.Query{Action: "call"}); len(events) != 10 {
 		t.Errorf("%d events are stored, want 10", len(events))
 	}
 }
@@ -84,9 +84,9 @@ func TestReportIsAllOrNothing(t *testing.T) {
 	}
 	good := r.reportBody("batch-1", 2)
 	replace := func(old, new string) string { return strings.Replace(good, old, new, 1) }
-	late, _ := json.Marshal(r.clock.now().Add(6 * time.Minute))
-	early, _ := json.Marshal(r.clock.now().Add(-9 * 24 * time.Hour))
-	now, _ := json.Marshal(r.clock.now())
+	late, _ := json.Marshal(r.Clock.Now().Add(6 * time.Minute))
+	early, _ := json.Marshal(r.Clock.Now().Add(-9 * 24 * time.Hour))
+	now, _ := json.Marshal(r.Clock.Now())
 	for name, test := range map[string]struct {
 		body   string
 		status int
@@ -114,7 +114,7 @@ func TestReportIsAllOrNothing(t *testing.T) {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
 		}
 	}
-	if events := r.events(t, audit.Query{Action: "call"}); len(events) != 0 {
+	if events := r.Events(t, audit.Query{Action: "call"}); len(events) != 0 {
 		t.Errorf("refused reports left %d events", len(events))
 	}
 	if got := post(good); got.status != 202 {
@@ -147,12 +147,12 @@ func TestReportIsForReceivers(t *testing.T) {
 		if got.status != test.status {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
 		}
-		events := r.events(t, audit.Query{Action: "report", Reason: string(test.reason)})
+		events := r.Events(t, audit.Query{Action: "report", Reason: string(test.reason)})
 		if len(events) == 0 {
-			t.Errorf("%s: no event with reason %s: %+v", name, test.reason, r.events(t, audit.Query{Action: "report"}))
+			t.Errorf("%s: no event with reason %s: %+v", name, test.reason, r.Events(t, audit.Query{Action: "report"}))
 		}
 	}
-	if events := r.events(t, audit.Query{Action: "call"}); len(events) != 0 {
+	if events := r.Events(t, audit.Query{Action: "call"}); len(events) != 0 {
 		t.Errorf("%d events are stored", len(events))
 	}
 }

@@ -43,12 +43,12 @@ func TestRevokeTokenOverTheWire(t *testing.T) {
 	if err != nil || other.Status != iamclient.Revoked {
 		t.Errorf("for another audience: %+v, %v", other, err)
 	}
-	r.clock.add(20 * time.Minute)
+	r.Clock.Advance(20 * time.Minute)
 	late, err := r.client.RevokeToken(t.Context(), countersign.NewSecret(second))
 	if err != nil || late.Status != iamclient.AlreadyExpired {
 		t.Errorf("an expired one: %+v, %v", late, err)
 	}
-	events := r.events(t, audit.Query{Action: "revoke", Decision: audit.Changed})
+	events := r.Events(t, audit.Query{Action: "revoke", Decision: audit.Changed})
 	if len(events) != 2 || events[0].TokenID != done.JTI {
 		t.Errorf("events %+v", events)
 	}
@@ -83,7 +83,7 @@ func TestRevokeRefuses(t *testing.T) {
 		if got.status != test.status || got.problem.Detail == "" {
 			t.Errorf("%s: %d %+v", name, got.status, got.problem)
 		}
-		if events := r.events(t, audit.Query{ID: got.problem.RequestID, Action: "revoke", Decision: audit.Refused}); len(events) != 1 {
+		if events := r.Events(t, audit.Query{ID: got.problem.RequestID, Action: "revoke", Decision: audit.Refused}); len(events) != 1 {
 			t.Errorf("%s: events %+v", name, events)
 		}
 	}
@@ -98,7 +98,7 @@ func TestRevokeByIDAndByService(t *testing.T) {
 	if err != nil || done.Status != iamclient.Revoked {
 		t.Errorf("by id: %+v, %v", done, err)
 	}
-	done, err = r.client.RevokeTokenID(t.Context(), "some-token", r.clock.now().Add(-time.Hour))
+	done, err = r.client.RevokeTokenID(t.Context(), "some-token", r.Clock.Now().Add(-time.Hour))
 	if err != nil || done.Status != iamclient.AlreadyExpired {
 		t.Errorf("by the id of an expired one: %+v, %v", done, err)
 	}
@@ -123,7 +123,7 @@ func TestRuleA5TokensOverTheWire(t *testing.T) {
 	}
 	_, err = r.client.EnableService(t.Context(), "a", iamclient.AnyRevision)
 	must(t, err)
-	r.clock.add(10 * time.Second)
+	r.Clock.Advance(10 * time.Second)
 	if r.accepted(t, old) || !r.accepted(t, r.token(t, "a", "iam-service", "audit:write")) {
 		t.Error("after enable the old token must stay dead and a new one live")
 	}

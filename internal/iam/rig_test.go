@@ -1,10 +1,8 @@
 package iam_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -18,69 +16,25 @@ import (
 	"time"
 
 	"github.com/countersign/countersign/internal/admin"
-	"github.com/countersign/countersign/internal/audit"
 	"github.com/countersign/countersign/internal/authn"
+	"github.com/countersign/countersign/internal/fixture"
 	"github.com/countersign/countersign/internal/iam"
 	"github.com/countersign/countersign/internal/iamclient"
-	"github.com/countersign/countersign/internal/keys"
-	"github.com/countersign/countersign/internal/registry"
-	"github.com/countersign/countersign/internal/store"
-	"github.com/countersign/countersign/internal/store/sqlstore"
 	"github.com/countersign/countersign/internal/token"
 	"github.com/countersign/countersign/internal/web"
 )
 
 const issuer = "http://127.0.0.1:8440"
 
-// clock is a clock that tests turn.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
-
-// logText is what was logged.
-type logText struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // rig is the IAM API on real parts, served on a Unix socket and over TCP.
 type rig struct {
-	clock    *clock
-	log      *logText
-	store    store.Store
-	audit    *audit.Log
-	registry *registry.Registry
-	keys     *keys.Ring
-	minter   *token.Minter
-	api      *iam.API
-	client   *iamclient.Client // over the socket
-	socket   string
-	tcp      string // base URL
+	*fixture.Parts
+	log    *fixture.Log
+	minter *token.Minter
+	api    *iam.API
+	client *iamclient.Client // over the socket
+	socket string
+	tcp    string // base URL
 }
 
 type rigConfig struct {
@@ -95,49 +49,34 @@ func newRig(t *testing.T) *rig {
 
 func newRigWith(t *testing.T, cfg rigConfig) *rig {
 	t.Helper()
-	ctx := t.Context()
-	r := &rig{clock: &clock{at: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}, log: &logText{}}
-	logger := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	// A short path: the name of a socket has at most 108 bytes.
-	folder, err := os.MkdirTemp("", "iam")
+	log := new(fixture.Log)
+	logger := log.Logger(slog.LevelDebug)
+	r := &rig{Parts: fixture.Open(t, fixture.Config{Logger: logger}), log: log}
+	administration, err := admin.New(admin.Config{Store: r.Store, Audit: r.Audit, Registry: r.Registry, Keys: r.Keys, Now: r.Clock.Now})
 	must(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(folder) })
-	database, err := sqlstore.OpenSQLite(ctx, filepath.Join(folder, "db"), sqlstore.Options{})
+	authenticator, err := authn.New(authn.Config{Issuer: issuer, Keys: r.Keys, Registry: r.Registry, LocalUID: cfg.localUID, Now: r.Clock.Now})
 	must(t, err)
-	t.Cleanup(func() { _ = database.Close() })
-	r.store = database
-	var key [32]byte
-	_, _ = rand.Read(key[:])
-	master, err := keys.ParseMaster(base64.StdEncoding.EncodeToString(key[:]))
+	r.minter, err = token.New(token.Config{Issuer: issuer, Keys: r.Keys, Now: r.Clock.Now})
 	must(t, err)
-	r.keys, err = keys.Open(ctx, keys.Config{Store: r.store, Master: master, DeploymentID: "test", Now: r.clock.now})
+	r.api, err = iam.New(iam.Config{Authn: authenticator, Admin: administration, Audit: r.Audit,
+		ExposeReasons: cfg.exposeReasons, Logger: logger, Now: r.Clock.Now})
 	must(t, err)
-	r.audit, err = audit.Open(ctx, audit.Config{Store: r.store, Replica: "test", Signer: r.keys, Now: r.clock.now, Logger: logger})
-	must(t, err)
-	t.Cleanup(func() { _ = r.audit.Close(context.WithoutCancel(ctx)) })
-	r.registry, err = registry.New(ctx, registry.Config{Store: r.store, Now: r.clock.now})
-	must(t, err)
-	administration, err := admin.New(admin.Config{Store: r.store, Audit: r.audit, Registry: r.registry, Keys: r.keys, Now: r.clock.now})
-	must(t, err)
-	authenticator, err := authn.New(authn.Config{Issuer: issuer, Keys: r.keys, Registry: r.registry, LocalUID: cfg.localUID, Now: r.clock.now})
-	must(t, err)
-	r.minter, err = token.New(token.Config{Issuer: issuer, Keys: r.keys, Now: r.clock.now})
-	must(t, err)
-	r.api, err = iam.New(iam.Config{Authn: authenticator, Admin: administration, Audit: r.audit,
-		ExposeReasons: cfg.exposeReasons, Logger: logger, Now: r.clock.now})
-	must(t, err)
-	r.serve(t, folder, logger)
+	r.serve(t, logger)
 	return r
 }
 
 // serve listens on both doors until the test ends.
-func (r *rig) serve(t *testing.T, folder string, logger *slog.Logger) {
+func (r *rig) serve(t *testing.T, logger *slog.Logger) {
 	t.Helper()
+	// A short path: the name of a socket has at most 108 bytes.
+	folder, err := os.MkdirTemp("", "iam")
+	must(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
 	mux := http.NewServeMux()
 	for _, route := range r.api.Routes() {
 		mux.Handle(route.Pattern, route.Handler)
 	}
-	handler := web.Wrap(web.Config{Logger: logger, Now: r.clock.now}, mux)
+	handler := web.Wrap(web.Config{Logger: logger, Now: r.Clock.Now}, mux)
 	r.socket = filepath.Join(folder, "admin.sock")
 	local, err := net.Listen("unix", r.socket)
 	must(t, err)
@@ -168,7 +107,7 @@ func must(t *testing.T, err error) {
 // token registers nothing: it mints a token for a registered service.
 func (r *rig) token(t *testing.T, service, audience, scope string) string {
 	t.Helper()
-	s, err := r.registry.Service(t.Context(), service)
+	s, err := r.Registry.Service(t.Context(), service)
 	must(t, err)
 	minted, err := r.minter.Mint(t.Context(), rand.Text(), token.Claims{
 		Service: s.Name, ServiceUID: s.UID, Audience: audience, Scope: scope,
@@ -229,13 +168,4 @@ func (r *rig) ask(t *testing.T, a ask) reply {
 		must(t, json.Unmarshal(body, &got.problem))
 	}
 	return got
-}
-
-// events returns what the audit log has, oldest first.
-func (r *rig) events(t *testing.T, q audit.Query) []audit.Event {
-	t.Helper()
-	q.Limit = 1000
-	result, err := r.audit.Query(t.Context(), q)
-	must(t, err)
-	return result.Events
 }

@@ -46,17 +46,17 @@ func TestServiceThroughItsLife(t *testing.T) {
 	want := iamclient.Service{
 		Name: "document-service", UID: read.UID, Tenant: "acme", Owner: "pipeline", Scopes: []string{"s2s:internal"},
 		Audiences: []string{"parse-service"}, TokenLifetime: iamclient.Duration(5 * time.Minute), Revision: 1,
-		CreatedAt: r.clock.now(), UpdatedAt: r.clock.now(),
-		Secrets: []iamclient.ServiceSecret{{ID: read.Secrets[0].ID, CreatedAt: r.clock.now(), Live: true}},
+		CreatedAt: r.Clock.Now(), UpdatedAt: r.Clock.Now(),
+		Secrets: []iamclient.ServiceSecret{{ID: read.Secrets[0].ID, CreatedAt: r.Clock.Now(), Live: true}},
 	}
 	if diff := cmp.Diff(want, read); diff != "" {
 		t.Error(diff)
 	}
-	r.clock.add(time.Minute)
+	r.Clock.Advance(time.Minute)
 	rotated, err := r.client.RotateSecret(ctx, "document-service", read.Revision, time.Hour)
 	must(t, err)
 	if rotated.ClientSecret.Equal(made.ClientSecret) || len(rotated.Service.Secrets) != 2 ||
-		!rotated.Service.Secrets[0].ExpiresAt.Equal(r.clock.now().Add(time.Hour)) || !rotated.Service.Secrets[0].Live {
+		!rotated.Service.Secrets[0].ExpiresAt.Equal(r.Clock.Now().Add(time.Hour)) || !rotated.Service.Secrets[0].Live {
 		t.Errorf("rotated %+v", rotated.Service)
 	}
 	disabled, err := r.client.DisableService(ctx, "document-service", rotated.Service.Revision)
@@ -134,7 +134,7 @@ func TestCreateRefuses(t *testing.T) {
 		if got.status != test.status || got.problem.Reason != string(test.reason) {
 			t.Errorf("%s: %d %+v", test.name, got.status, got.problem)
 		}
-		events := r.events(t, audit.Query{ID: got.problem.RequestID})
+		events := r.Events(t, audit.Query{ID: got.problem.RequestID})
 		if len(events) != 1 || events[0].Decision != audit.Refused || events[0].Action != "service.create" || events[0].Reason != string(test.reason) {
 			t.Errorf("%s: events %+v", test.name, events)
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/fixture"
 	"github.com/countersign/countersign/internal/keys"
 	"github.com/countersign/countersign/internal/store"
 )
@@ -100,7 +101,7 @@ func TestRuleB8WrongMasterKey(t *testing.T) {
 	}
 
 	wrong := cfg
-	wrong.Master = newMaster(t)
+	wrong.Master = fixture.NewMaster(t)
 	if _, err := keys.Open(t.Context(), wrong); countersign.CodeOf(err) != countersign.Invalid {
 		t.Errorf("Open with another master key: %v", err)
 	}

@@ -11,64 +11,25 @@ import (
 	"encoding/json"
 	"errors"
 	"math/big"
-	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/fixture"
 	"github.com/countersign/countersign/internal/keys"
 	"github.com/countersign/countersign/internal/store"
-	"github.com/countersign/countersign/internal/store/sqlstore"
 )
 
 const deployment = "deployment-1"
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// clock is a clock that tests move. Safe for concurrent use.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) set(to time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = to
-}
-
-func openStore(tb testing.TB) store.Store {
+func newConfig(tb testing.TB) (keys.Config, *fixture.Clock) {
 	tb.Helper()
-	s, err := sqlstore.OpenSQLite(tb.Context(), filepath.Join(tb.TempDir(), "test.db"), sqlstore.Options{})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = s.Close() })
-	return s
-}
-
-func newMaster(tb testing.TB) *keys.Master {
-	tb.Helper()
-	m, err := keys.LoadMaster(filepath.Join(tb.TempDir(), "master.key"), true)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return m
-}
-
-func newConfig(tb testing.TB) (keys.Config, *clock) {
-	tb.Helper()
-	c := &clock{now: start}
-	return keys.Config{Store: openStore(tb), Master: newMaster(tb), DeploymentID: deployment, Now: c.Now}, c
+	c := fixture.NewClock(start)
+	return keys.Config{Store: fixture.NewStore(tb), Master: fixture.NewMaster(tb), DeploymentID: deployment, Now: c.Now}, c
 }
 
 func open(tb testing.TB, cfg keys.Config) *keys.Ring {
@@ -315,7 +276,7 @@ func TestHeads(t *testing.T) {
 		}
 	}
 	// Audit keys are kept for ever.
-	c.set(start.AddDate(50, 0, 0))
+	c.Set(start.AddDate(50, 0, 0))
 	if !open(t, cfg).VerifyHead(kid, []byte("head 1"), signature) {
 		t.Error("an old head does not verify any more")
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/fixture"
 	"github.com/countersign/countersign/internal/keys"
 )
 
@@ -82,7 +83,7 @@ func mustParse(tb testing.TB, s string) *keys.Master {
 
 func TestSealBindsEverything(t *testing.T) {
 	t.Parallel()
-	m := newMaster(t)
+	m := fixture.NewMaster(t)
 	plain := []byte("private key")
 	sealed, err := m.Seal("token", "kid", "dep", plain)
 	if err != nil {
@@ -106,7 +107,7 @@ func TestSealBindsEverything(t *testing.T) {
 			t.Errorf("Unseal as %q = %v, want BadSignature", in, err)
 		}
 	}
-	if _, err := newMaster(t).Unseal("token", "kid", "dep", sealed); !errors.Is(err, countersign.BadSignature) {
+	if _, err := fixture.NewMaster(t).Unseal("token", "kid", "dep", sealed); !errors.Is(err, countersign.BadSignature) {
 		t.Errorf("Unseal with another master key = %v", err)
 	}
 	for i := range sealed {
@@ -126,7 +127,7 @@ func TestSealBindsEverything(t *testing.T) {
 
 func TestDeriveSeparates(t *testing.T) {
 	t.Parallel()
-	m := newMaster(t)
+	m := fixture.NewMaster(t)
 	seen := map[string]string{}
 	for _, in := range [][2]string{{"a", "b"}, {"ab", ""}, {"", "ab"}, {"a", "c"}, {"client-secret/v1", "d"}, {"seal/v1", "d"}} {
 		key := m.Derive(in[0], in[1])

@@ -37,7 +37,7 @@ func TestRuleB6Schedule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.set(at(20)) // Open makes no key while one is in use
+	c.Set(at(20)) // Open makes no key while one is in use
 	ring := open(t, withRows(cfg, map[keys.Purpose][]store.SigningKey{keys.Token: {first, second}, keys.Audit: audits}))
 	if n := len(ring.Created()); n != 0 {
 		t.Fatalf("Open made %d keys", n)
@@ -66,7 +66,7 @@ func TestRuleB6Schedule(t *testing.T) {
 	}
 	previous := ""
 	for _, tt := range tests {
-		c.set(tt.at)
+		c.Set(tt.at)
 		s, err := ring.Signer(keys.Token)
 		switch {
 		case tt.signs == "" && !errors.Is(err, countersign.Unavailable):
@@ -86,7 +86,7 @@ func TestRuleB6Schedule(t *testing.T) {
 			previous = etag
 		}
 	}
-	c.set(at(0))
+	c.Set(at(0))
 	if body, _ := ring.JWKS(); string(body) != `{"keys":[]}` {
 		t.Errorf("JWK set with no key = %s", body)
 	}
@@ -98,7 +98,7 @@ func TestChangeOfAlgorithm(t *testing.T) {
 	cfg.TokenLifetime = 10 * time.Minute
 	old := signer(t, open(t, cfg), keys.Token)
 
-	c.set(start.Add(time.Hour))
+	c.Set(start.Add(time.Hour))
 	cfg.Algorithm = "EdDSA"
 	ring := open(t, cfg)
 	young := signer(t, ring, keys.Token)
@@ -110,16 +110,16 @@ func TestChangeOfAlgorithm(t *testing.T) {
 		t.Errorf("reopening made %d keys", n)
 	}
 	for name, r := range map[string]*keys.Ring{"changed": ring, "reopened": reopened} {
-		c.set(start.Add(time.Hour))
+		c.Set(start.Add(time.Hour))
 		if signer(t, r, keys.Token).KID != young.KID {
 			t.Errorf("%s: the old key signs", name)
 		}
 		last := start.Add(time.Hour + 11*time.Minute)
-		c.set(last.Add(-time.Microsecond))
+		c.Set(last.Add(-time.Microsecond))
 		if _, alg, ok := r.PublicKey(old.KID); !ok || alg != "ES256" {
 			t.Errorf("%s: the old key left while its tokens live", name)
 		}
-		c.set(last)
+		c.Set(last)
 		if _, _, ok := r.PublicKey(old.KID); ok {
 			t.Errorf("%s: the old key stays after its last token", name)
 		}
@@ -166,7 +166,7 @@ func TestConcurrentUse(t *testing.T) {
 		wg.Go(func() {
 			for j := range 50 {
 				if i == 0 {
-					c.set(start.Add(time.Duration(j%2) * time.Hour))
+					c.Set(start.Add(time.Duration(j%2) * time.Hour))
 				}
 				s, err := ring.Signer(keys.Token)
 				if err != nil {

@@ -14,7 +14,7 @@ import (
 // The bodies and headers of all of these are the same but for the request id.
 func TestRuleB4SameAnswerForUnknownDisabledAndWrongSecret(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(cfg *oauth.Config) { cfg.ExposeReasons = true })
+	f := newRig(t, func(cfg *oauth.Config) { cfg.ExposeReasons = true })
 	secrets := f.story(t)
 	old := secrets["document-service"]
 	if _, _, err := f.admin.RotateSecret(t.Context(), root, "document-service", admin.AnyRevision, admin.Rotation{Grace: time.Hour}); err != nil {
@@ -23,7 +23,7 @@ func TestRuleB4SameAnswerForUnknownDisabledAndWrongSecret(t *testing.T) {
 	if a := f.do(t, call{id: "document-service", secret: old, form: grant()}); a.status != http.StatusOK {
 		t.Fatalf("within the grace: %d %s", a.status, a.text)
 	}
-	f.clock.Advance(time.Hour)
+	f.Clock.Advance(time.Hour)
 	if _, err := f.admin.SetServiceDisabled(t.Context(), root, "backend-actor", admin.AnyRevision, true); err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestRuleB4SameAnswerForUnknownDisabledAndWrongSecret(t *testing.T) {
 				t.Errorf("%s: %d\n%s\nwant\n%s", reason, a.status, seen, first)
 			}
 		}
-		if found := f.events(t, audit.Query{Reason: reason}); len(found) == 0 {
+		if found := f.Events(t, audit.Query{Reason: reason}); len(found) == 0 {
 			t.Errorf("%s: the audit log doesn't know", reason)
 		}
 	}
@@ -66,7 +66,7 @@ func TestRuleB4SameAnswerForUnknownDisabledAndWrongSecret(t *testing.T) {
 
 func TestRuleB4FailuresLockNobodyElseOut(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	secret := f.story(t)["document-service"]
 	guesser, neighbour := "198.51.100.7", "198.51.100.8"
 	var a answer
@@ -87,11 +87,11 @@ func TestRuleB4FailuresLockNobodyElseOut(t *testing.T) {
 	if a := f.do(t, call{id: "parse-service", secret: "guess", form: grant(), from: guesser}); a.status != http.StatusUnauthorized {
 		t.Errorf("another client is locked out: %d %s", a.status, a.text)
 	}
-	f.clock.Advance(time.Minute)
+	f.Clock.Advance(time.Minute)
 	if a := f.do(t, call{id: "document-service", secret: secret, form: grant(), from: guesser}); a.status != http.StatusOK {
 		t.Errorf("a minute later: %d %s", a.status, a.text)
 	}
-	if found := f.events(t, audit.Query{Reason: "rate_limited"}); len(found) == 0 {
+	if found := f.Events(t, audit.Query{Reason: "rate_limited"}); len(found) == 0 {
 		t.Error("the audit log doesn't know")
 	}
 }
@@ -99,7 +99,7 @@ func TestRuleB4FailuresLockNobodyElseOut(t *testing.T) {
 // vulnerabilities 23: disable, delete, re-create.
 func TestVulnerability23DisabledAndRecreatedServices(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	secret := f.story(t)["document-service"]
 	get := func(secret string) int {
 		return f.do(t, call{id: "document-service", secret: secret, form: grant()}).status

@@ -12,7 +12,7 @@ import (
 // BenchmarkToken is the whole handler: plumbing, authentication, signature, and the
 // durable event. RunParallel, because commits share a write to the disk.
 func BenchmarkToken(b *testing.B) {
-	f := newFixture(b)
+	f := newRig(b)
 	secret := f.story(b)["document-service"]
 	body := grant("audience", "parse-service", "scope", "s2s:internal").Encode()
 	f.token(b, "document-service", secret, "parse-service")

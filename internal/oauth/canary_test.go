@@ -15,7 +15,7 @@ import (
 // vulnerabilities 30: nothing that was presented or given out is written anywhere.
 func TestVulnerability30NoSecretInLogsAndAudit(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(cfg *oauth.Config) { cfg.ExposeReasons = true })
+	f := newRig(t, func(cfg *oauth.Config) { cfg.ExposeReasons = true })
 	secrets := f.story(t)
 	secret := secrets["document-service"]
 	canaries := []string{secret, url.QueryEscape(secret), base64.StdEncoding.EncodeToString([]byte("document-service:" + secret))}
@@ -48,11 +48,11 @@ func TestVulnerability30NoSecretInLogsAndAudit(t *testing.T) {
 	for _, c := range calls {
 		answers.WriteString(f.do(t, c).text)
 	}
-	events, err := json.Marshal(f.events(t, audit.Query{}))
+	events, err := json.Marshal(f.Events(t, audit.Query{}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.audit.Close(t.Context()); err != nil {
+	if err := f.Audit.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	f.do(t, call{id: "document-service", secret: secret, form: grant()}) // fails: and is logged

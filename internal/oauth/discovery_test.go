@@ -14,7 +14,7 @@ import (
 
 func TestDiscovery(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"} {
 		a := f.do(t, call{method: http.MethodGet, path: path})
 		if a.status != http.StatusOK || a.word("issuer") != issuer || a.word("jwks_uri") != issuer+"/.well-known/jwks.json" ||
@@ -36,7 +36,7 @@ func TestDiscovery(t *testing.T) {
 
 func TestJWKSCaching(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	const path = "/.well-known/jwks.json"
 	a := f.do(t, call{method: http.MethodGet, path: path})
 	etag := a.header.Get("ETag")
@@ -76,7 +76,7 @@ func TestJWKSCaching(t *testing.T) {
 func TestIssuerWithAPath(t *testing.T) {
 	t.Parallel()
 	const deep = "https://auth.example.com/deep/"
-	f := newFixture(t, func(cfg *oauth.Config) { cfg.Issuer = deep })
+	f := newRig(t, func(cfg *oauth.Config) { cfg.Issuer = deep })
 	for _, path := range []string{
 		"/.well-known/openid-configuration", "/deep/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/deep",
 	} {
@@ -97,7 +97,7 @@ func TestNewRefusesABadConfig(t *testing.T) {
 		t.Errorf("without its parts: %v", err)
 	}
 	for _, bad := range []string{"", "auth.example.com", "/deep", "https://a.example.com?x=1", "https://a.example.com#x", "https://user@a.example.com", "https://a.example.com/a//b", "https://a.example.com/{x}", "https://a.example.com/%20"} {
-		newFixture(t, func(cfg *oauth.Config) {
+		newRig(t, func(cfg *oauth.Config) {
 			broken := *cfg
 			broken.Issuer = bad
 			if _, err := oauth.New(broken); !errors.Is(err, countersign.Invalid) {

@@ -28,7 +28,7 @@ func checkInactive(t *testing.T, a answer) {
 
 func TestIntrospection(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	secrets := f.story(t)
 	token := f.token(t, "backend-actor", secrets["backend-actor"], "document-service")
 	for _, who := range []string{"backend-actor", "document-service"} {
@@ -51,7 +51,7 @@ func TestIntrospection(t *testing.T) {
 // vulnerabilities 27: a client that the token does not concern learns nothing.
 func TestRuleB5AndVulnerability27IntrospectionByOthersIsInactive(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	secrets := f.story(t)
 	token := f.token(t, "backend-actor", secrets["backend-actor"], "document-service")
 	a := f.do(t, call{path: introspect, id: "parse-service", secret: secrets["parse-service"], form: form("token", token)})
@@ -64,7 +64,7 @@ func TestRuleB5AndVulnerability27IntrospectionByOthersIsInactive(t *testing.T) {
 // A service of the same name that was registered later is another one (RULES A5).
 func TestRuleA5RecreatedServiceIsNotTheOldOne(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	token := f.token(t, "document-service", f.story(t)["document-service"], "parse-service")
 	if err := f.admin.DeleteService(t.Context(), root, "document-service", admin.AnyRevision); err != nil {
 		t.Fatal(err)
@@ -75,7 +75,7 @@ func TestRuleA5RecreatedServiceIsNotTheOldOne(t *testing.T) {
 
 func TestIntrospectionOfBadTokensIsInactive(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	secret := f.story(t)["document-service"]
 	good := f.token(t, "document-service", secret, "parse-service")
 	parts := strings.Split(good, ".")
@@ -106,16 +106,16 @@ func TestIntrospectionOfBadTokensIsInactive(t *testing.T) {
 
 func TestIntrospectionOfAnExpiredTokenIsInactive(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	secret := f.story(t)["document-service"]
 	token := f.token(t, "document-service", secret, "parse-service")
-	f.clock.Advance(15*time.Minute + 61*time.Second)
+	f.Clock.Advance(15*time.Minute + 61*time.Second)
 	checkInactive(t, f.do(t, call{path: introspect, id: "document-service", secret: secret, form: form("token", token)}))
 }
 
 func TestIntrospectionAndRevocationRequests(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	secret := f.story(t)["document-service"]
 	token := f.token(t, "document-service", secret, "parse-service")
 	for _, path := range []string{introspect, revoke} {
@@ -153,7 +153,7 @@ func TestIntrospectionAndRevocationRequests(t *testing.T) {
 // vulnerabilities 22: after the 200 nobody takes the token any more.
 func TestRevocation(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	secrets := f.story(t)
 	secret := secrets["backend-actor"]
 	token := f.token(t, "backend-actor", secret, "document-service")
@@ -179,7 +179,7 @@ func TestRevocation(t *testing.T) {
 // receiver that it is for.
 func TestRuleB5RevocationByOthersIsRefused(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	secrets := f.story(t)
 	token := f.token(t, "backend-actor", secrets["backend-actor"], "document-service")
 	for _, who := range []string{"document-service", "parse-service"} {
@@ -199,12 +199,12 @@ func TestRuleB5RevocationByOthersIsRefused(t *testing.T) {
 // vulnerabilities 22: what can't be stored is not acknowledged.
 func TestVulnerability22StoreFailureIsNot200(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	secrets := f.story(t)
 	secret := secrets["document-service"]
 	token := f.token(t, "document-service", secret, "parse-service")
 	f.do(t, call{path: introspect, id: "parse-service", secret: secrets["parse-service"], form: form("token", token)})
-	if err := f.store.Close(); err != nil {
+	if err := f.Store.Close(); err != nil {
 		t.Fatal(err)
 	}
 	a := f.do(t, call{path: revoke, id: "document-service", secret: secret, form: form("token", token)})
@@ -215,7 +215,7 @@ func TestVulnerability22StoreFailureIsNot200(t *testing.T) {
 		t.Errorf("revoke: %s", a.text)
 	}
 	// Whether the token is revoked can't be told without its service's record.
-	f.registry.Forget("document-service")
+	f.Registry.Forget("document-service")
 	a = f.do(t, call{path: introspect, id: "parse-service", secret: secrets["parse-service"], form: form("token", token)})
 	if a.status != http.StatusServiceUnavailable || a.word("error") != "temporarily_unavailable" {
 		t.Errorf("introspect: %d %s", a.status, a.text)
@@ -230,7 +230,7 @@ func TestVulnerability22StoreFailureIsNot200(t *testing.T) {
 // RULES G1: the Unix socket's peer is the local administrator, without credentials.
 func TestRuleG1LocalAdministratorOnTheSocket(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	secrets := f.story(t)
 	token := f.token(t, "backend-actor", secrets["backend-actor"], "document-service")
 	path := filepath.Join(t.TempDir(), "admin.sock")

@@ -15,15 +15,15 @@ import (
 // A token is never born revoked: who asks right after a revocation waits.
 func TestRuleE3MintingWaitsForARevocationToPass(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	secret := f.story(t)["document-service"]
 	old := f.token(t, "document-service", secret, "parse-service")
-	revoked := f.clock.Now()
+	revoked := f.Clock.Now()
 	if err := f.admin.RevokeService(t.Context(), root, "document-service"); err != nil {
 		t.Fatal(err)
 	}
 	fresh := f.token(t, "document-service", secret, "parse-service")
-	if waited := f.clock.Now().Sub(revoked); waited <= 2*time.Second || waited > 4*time.Second {
+	if waited := f.Clock.Now().Sub(revoked); waited <= 2*time.Second || waited > 4*time.Second {
 		t.Errorf("waited %v", waited)
 	}
 	checkInactive(t, f.do(t, call{path: introspect, id: "document-service", secret: secret, form: form("token", old)}))
@@ -36,23 +36,23 @@ func TestRuleE3MintingWaitsForARevocationToPass(t *testing.T) {
 // request gets then. RFC 6749 §5.2 invalid_grant: the grant was revoked. A client whose
 // secret was rotated may have a good one still, and is to ask again.
 var changes = map[string]struct {
-	change func(t *testing.T, f *fixture)
+	change func(t *testing.T, f *rig)
 	status int
 	word   string
 }{
-	"disabled": {status: http.StatusBadRequest, word: "invalid_grant", change: func(t *testing.T, f *fixture) {
+	"disabled": {status: http.StatusBadRequest, word: "invalid_grant", change: func(t *testing.T, f *rig) {
 		t.Helper()
 		if _, err := f.admin.SetServiceDisabled(t.Context(), root, "document-service", admin.AnyRevision, true); err != nil {
 			t.Error(err)
 		}
 	}},
-	"secret ended": {status: http.StatusServiceUnavailable, word: "temporarily_unavailable", change: func(t *testing.T, f *fixture) {
+	"secret ended": {status: http.StatusServiceUnavailable, word: "temporarily_unavailable", change: func(t *testing.T, f *rig) {
 		t.Helper()
 		if _, _, err := f.admin.RotateSecret(t.Context(), root, "document-service", admin.AnyRevision, admin.Rotation{}); err != nil {
 			t.Error(err)
 		}
 	}},
-	"deleted": {status: http.StatusBadRequest, word: "invalid_grant", change: func(t *testing.T, f *fixture) {
+	"deleted": {status: http.StatusBadRequest, word: "invalid_grant", change: func(t *testing.T, f *rig) {
 		t.Helper()
 		if err := f.admin.DeleteService(t.Context(), root, "document-service", admin.AnyRevision); err != nil {
 			t.Error(err)
@@ -65,11 +65,11 @@ func TestRuleE3ClientChangedWhileItsRequestWaited(t *testing.T) {
 	for name, tt := range changes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var f *fixture
-			f = newFixture(t, func(cfg *oauth.Config) {
+			var f *rig
+			f = newRig(t, func(cfg *oauth.Config) {
 				cfg.Sleep = func(_ context.Context, d time.Duration) error {
 					tt.change(t, f)
-					f.clock.Advance(d)
+					f.Clock.Advance(d)
 					return nil
 				}
 			})
@@ -93,14 +93,14 @@ func TestRuleA5RequestThatStalledGetsNoToken(t *testing.T) {
 	for name, tt := range changes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var f *fixture
+			var f *rig
 			var asked int // of the clock, by the request: for its event, then by its authentication
-			f = newFixture(t, func(cfg *oauth.Config) {
+			f = newRig(t, func(cfg *oauth.Config) {
 				now := cfg.Now
 				cfg.Now = func() time.Time {
 					if asked++; asked == 2 {
 						tt.change(t, f)
-						f.clock.Advance(10 * time.Second)
+						f.Clock.Advance(10 * time.Second)
 					}
 					return now()
 				}
@@ -110,7 +110,7 @@ func TestRuleA5RequestThatStalledGetsNoToken(t *testing.T) {
 			if a.status != tt.status || a.word("error") != tt.word || asked < 2 {
 				t.Fatalf("got %d %s", a.status, a.text)
 			}
-			events := f.events(t, audit.Query{ID: a.header.Get("X-Request-Id")})
+			events := f.Events(t, audit.Query{ID: a.header.Get("X-Request-Id")})
 			if len(events) != 2 || events[1].Decision != audit.Refused || events[1].Reason != string(countersign.ReasonTokenRevoked) {
 				t.Errorf("events %+v", events)
 			}
@@ -120,10 +120,10 @@ func TestRuleA5RequestThatStalledGetsNoToken(t *testing.T) {
 
 func TestRuleE3ServiceRevokedAgainAndAgain(t *testing.T) {
 	t.Parallel()
-	var f *fixture
-	f = newFixture(t, func(cfg *oauth.Config) {
+	var f *rig
+	f = newRig(t, func(cfg *oauth.Config) {
 		cfg.Sleep = func(ctx context.Context, d time.Duration) error {
-			f.clock.Advance(d)
+			f.Clock.Advance(d)
 			return f.admin.RevokeService(ctx, root, "document-service")
 		}
 	})

@@ -15,7 +15,7 @@ import (
 
 func TestTokenForAService(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	secrets := f.story(t)
 	a := f.do(t, call{id: "document-service", secret: secrets["document-service"], form: grant("audience", "parse-service", "scope", "s2s:internal")})
 	if a.status != http.StatusOK || a.word("token_type") != "Bearer" || a.body["expires_in"] != float64(900) || a.word("scope") != "s2s:internal" {
@@ -58,7 +58,7 @@ func payload(t *testing.T, token string) map[string]any {
 
 func TestTokenRequests(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(cfg *oauth.Config) { cfg.ExposeReasons = true })
+	f := newRig(t, func(cfg *oauth.Config) { cfg.ExposeReasons = true })
 	secrets := f.story(t)
 	f.service(t, admin.ServiceSpec{Name: "off", Audiences: []string{"parse-service"}})
 	document, backend, parse := secrets["document-service"], secrets["backend-actor"], secrets["parse-service"]
@@ -134,7 +134,7 @@ func TestTokenRequests(t *testing.T) {
 			if got := a.word("reason"); got != want {
 				t.Errorf("reason %q was sent, want %q", got, want)
 			}
-			for _, e := range f.events(t, audit.Query{Action: "token", Decision: audit.Refused}) {
+			for _, e := range f.Events(t, audit.Query{Action: "token", Decision: audit.Refused}) {
 				if e.Reason == tt.reason {
 					return
 				}
@@ -160,7 +160,7 @@ func checkRefusal(t *testing.T, a answer) {
 
 func TestEventOfARefusalAfterAuthentication(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	secret := f.story(t)["document-service"]
 	e := f.event(t, f.do(t, call{id: "document-service", secret: secret, form: grant("scope", "docs:write", "audience", "parse-service")}))
 	if e.Decision != audit.Refused || e.Service != "document-service" || e.ServiceUID == "" || e.Scope != "docs:write" || e.Target != "parse-service" {
@@ -171,9 +171,9 @@ func TestEventOfARefusalAfterAuthentication(t *testing.T) {
 // A token that the audit log doesn't know must not leave.
 func TestNoTokenWithoutItsAuditEvent(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	secret := f.story(t)["document-service"]
-	if err := f.audit.Close(t.Context()); err != nil {
+	if err := f.Audit.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	a := f.do(t, call{id: "document-service", secret: secret, form: grant()})
@@ -186,24 +186,24 @@ func TestNoTokenWithoutItsAuditEvent(t *testing.T) {
 // DESIGN §10: the token path reads memory, and writes its audit event only.
 func TestTokenPathMakesNoDatabaseRead(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	secret := f.story(t)["document-service"]
 	f.token(t, "document-service", secret, "parse-service") // now the service is known
-	before := f.store.Reads()
+	before := f.Store.Reads()
 	for range 50 {
 		f.token(t, "document-service", secret, "parse-service")
 	}
-	if got := f.store.Reads() - before; got != 0 {
+	if got := f.Store.Reads() - before; got != 0 {
 		t.Errorf("%d reads for 50 tokens", got)
 	}
-	if got := len(f.events(t, audit.Query{Decision: audit.Issued})); got != 51 {
+	if got := len(f.Events(t, audit.Query{Decision: audit.Issued})); got != 51 {
 		t.Errorf("%d events for 51 tokens", got)
 	}
 }
 
 func TestTokensConcurrently(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	secret := f.story(t)["document-service"]
 	const workers, each = 16, 20
 	ids := make(chan string, workers*each)
@@ -231,14 +231,14 @@ func TestTokensConcurrently(t *testing.T) {
 	if len(seen) != workers*each {
 		t.Errorf("%d ids for %d tokens", len(seen), workers*each)
 	}
-	if got := len(f.events(t, audit.Query{Decision: audit.Issued})); got != workers*each {
+	if got := len(f.Events(t, audit.Query{Decision: audit.Issued})); got != workers*each {
 		t.Errorf("%d events for %d tokens", got, workers*each)
 	}
 }
 
 func TestWrongMethod(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	f := newRig(t)
 	for path, allow := range map[string]string{
 		"/oauth2/token": "POST", "/oauth2/introspect": "POST", "/oauth2/revoke": "POST",
 		"/.well-known/jwks.json": "GET, HEAD", "/.well-known/openid-configuration": "GET, HEAD", "/.well-known/oauth-authorization-server": "GET, HEAD",

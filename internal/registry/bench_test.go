@@ -5,11 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/countersign/countersign/internal/fixture"
 	"github.com/countersign/countersign/internal/store"
 )
 
 func BenchmarkService(b *testing.B) {
-	s, c := newStore(b), newClock()
+	s, c := fixture.NewStore(b), fixture.NewClock(start)
 	register(b, s, "document-service", "uid-1")
 	r := newRegistry(b, s, c, 0)
 	ctx := b.Context()
@@ -24,7 +25,7 @@ func BenchmarkService(b *testing.B) {
 }
 
 func BenchmarkRevoked(b *testing.B) {
-	s, c := newStore(b), newClock()
+	s, c := fixture.NewStore(b), fixture.NewClock(start)
 	register(b, s, "document-service", "uid-1")
 	r := newRegistry(b, s, c, 0)
 	for i := range 10_000 {
@@ -42,7 +43,7 @@ func BenchmarkRevoked(b *testing.B) {
 }
 
 func BenchmarkUsed(b *testing.B) {
-	r := newRegistry(b, newStore(b), newClock(), 0)
+	r := newRegistry(b, fixture.NewStore(b), fixture.NewClock(start), 0)
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/fixture"
 	"github.com/countersign/countersign/internal/store"
 )
 
@@ -15,7 +16,7 @@ import (
 // who asks after Forget does not get it.
 func TestForgetOvertakesALoad(t *testing.T) {
 	t.Parallel()
-	s, c := &faultyStore{Store: newStore(t)}, newClock()
+	s, c := &faultyStore{Store: fixture.NewStore(t)}, fixture.NewClock(start)
 	register(t, s, "document-service", "uid-1")
 	r := newRegistry(t, s, c, 0)
 
@@ -39,7 +40,7 @@ func TestForgetOvertakesALoad(t *testing.T) {
 
 func TestForgetOvertakesALoadOfAnUnknownName(t *testing.T) {
 	t.Parallel()
-	s, c := &faultyStore{Store: newStore(t)}, newClock()
+	s, c := &faultyStore{Store: fixture.NewStore(t)}, fixture.NewClock(start)
 	r := newRegistry(t, s, c, 0)
 	entered, leave := s.hold()
 	old := make(chan error, 1)
@@ -59,7 +60,7 @@ func TestForgetOvertakesALoadOfAnUnknownName(t *testing.T) {
 // Many readers and one writer: after each Forget nobody sees what was before.
 func TestForgetRace(t *testing.T) {
 	t.Parallel()
-	s, c := newStore(t), newClock()
+	s, c := fixture.NewStore(t), fixture.NewClock(start)
 	const services, rounds = 3, 40
 	for i := range services {
 		register(t, s, fmt.Sprint("service-", i), fmt.Sprint("uid-", i))

@@ -4,45 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/fixture"
 	"github.com/countersign/countersign/internal/registry"
 	"github.com/countersign/countersign/internal/store"
-	"github.com/countersign/countersign/internal/store/sqlstore"
 )
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// clock is moved by the tests.
-type clock struct{ ns atomic.Int64 }
-
-func newClock() *clock {
-	c := new(clock)
-	c.ns.Store(start.UnixNano())
-	return c
-}
-
-func (c *clock) now() time.Time          { return time.Unix(0, c.ns.Load()).UTC() }
-func (c *clock) advance(d time.Duration) { c.ns.Add(int64(d)) }
-
-func newStore(tb testing.TB) store.Store {
+func newRegistry(tb testing.TB, s store.Store, c *fixture.Clock, maxServices int) *registry.Registry {
 	tb.Helper()
-	s, err := sqlstore.OpenSQLite(tb.Context(), filepath.Join(tb.TempDir(), "countersign.db"), sqlstore.Options{})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = s.Close() })
-	return s
-}
-
-func newRegistry(tb testing.TB, s store.Store, c *clock, maxServices int) *registry.Registry {
-	tb.Helper()
-	r, err := registry.New(tb.Context(), registry.Config{Store: s, Now: c.now, MaxServices: maxServices})
+	r, err := registry.New(tb.Context(), registry.Config{Store: s, Now: c.Now, MaxServices: maxServices})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -82,14 +58,14 @@ func change(tb testing.TB, s store.Store, name string, fn func(*store.Service)) 
 
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
-	closed := newStore(t)
+	closed := fixture.NewStore(t)
 	_ = closed.Close()
 	for name, test := range map[string]struct {
 		cfg  registry.Config
 		want countersign.Code
 	}{
 		"no store":       {registry.Config{}, countersign.Invalid},
-		"negative bound": {registry.Config{Store: newStore(t), MaxServices: -1}, countersign.Invalid},
+		"negative bound": {registry.Config{Store: fixture.NewStore(t), MaxServices: -1}, countersign.Invalid},
 		"closed store":   {registry.Config{Store: closed}, countersign.Unavailable},
 	} {
 		if _, err := registry.New(t.Context(), test.cfg); !errors.Is(err, test.want) {
@@ -99,7 +75,7 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestTokenPathMakesNoDatabaseRead(t *testing.T) { //nolint:paralleltest // counts allocations
-	s, c := newStore(t), newClock()
+	s, c := fixture.NewStore(t), fixture.NewClock(start)
 	register(t, s, "document-service", "uid-1")
 	r := newRegistry(t, s, c, 0)
 	if _, err := r.Service(t.Context(), "document-service"); err != nil {
@@ -107,15 +83,15 @@ func TestTokenPathMakesNoDatabaseRead(t *testing.T) { //nolint:paralleltest // c
 	}
 	before, ctx := s.Reads(), t.Context()
 	allocations := testing.AllocsPerRun(100, func() {
-		c.advance(time.Hour) // a view does not grow old by itself
+		c.Advance(time.Hour) // a view does not grow old by itself
 		service, err := r.Service(ctx, "document-service")
 		if err != nil || len(service.Secrets) != 1 {
 			t.Fatalf("%v, %v", service, err)
 		}
-		if revoked, err := r.Revoked(ctx, "jti", "document-service", "uid-1", c.now()); revoked || err != nil {
+		if revoked, err := r.Revoked(ctx, "jti", "document-service", "uid-1", c.Now()); revoked || err != nil {
 			t.Fatalf("revoked %v, %v", revoked, err)
 		}
-		r.Used("document-service", "secret-uid-1", c.now())
+		r.Used("document-service", "secret-uid-1", c.Now())
 		if from := r.MintFrom("document-service", "uid-1"); !from.IsZero() {
 			t.Fatal(from)
 		}
@@ -130,7 +106,7 @@ func TestTokenPathMakesNoDatabaseRead(t *testing.T) { //nolint:paralleltest // c
 
 func TestServiceViewHasLiveSecretsOnly(t *testing.T) {
 	t.Parallel()
-	s, c := newStore(t), newClock()
+	s, c := fixture.NewStore(t), fixture.NewClock(start)
 	register(t, s, "document-service", "uid-1")
 	update(t, s, func(ctx context.Context, tx store.Tx) error {
 		hash := make([]byte, 32)
@@ -155,7 +131,7 @@ func TestServiceViewHasLiveSecretsOnly(t *testing.T) {
 
 func TestForgetShowsTheChange(t *testing.T) {
 	t.Parallel()
-	s, c := newStore(t), newClock()
+	s, c := fixture.NewStore(t), fixture.NewClock(start)
 	register(t, s, "document-service", "uid-1")
 	r := newRegistry(t, s, c, 0)
 	for _, disabled := range []bool{true, false, true} {
@@ -172,7 +148,7 @@ func TestForgetShowsTheChange(t *testing.T) {
 
 func TestUnknownNamesAreCheap(t *testing.T) {
 	t.Parallel()
-	s, c := newStore(t), newClock()
+	s, c := fixture.NewStore(t), fixture.NewClock(start)
 	r := newRegistry(t, s, c, 0)
 	ask := func(name string, want countersign.Code) int64 {
 		t.Helper()
@@ -185,7 +161,7 @@ func TestUnknownNamesAreCheap(t *testing.T) {
 	if ask("nobody", countersign.NotFound) != 1 || ask("nobody", countersign.NotFound) != 0 {
 		t.Error("the second question within a minute reached the database")
 	}
-	c.advance(time.Minute)
+	c.Advance(time.Minute)
 	if ask("nobody", countersign.NotFound) != 1 {
 		t.Error("after a minute the name is asked for again")
 	}
@@ -212,7 +188,7 @@ func TestUnknownNamesAreCheap(t *testing.T) {
 
 func TestBoundKeepsWhatIsAskedFor(t *testing.T) {
 	t.Parallel()
-	s, c := newStore(t), newClock()
+	s, c := fixture.NewStore(t), fixture.NewClock(start)
 	for i := range 50 {
 		register(t, s, fmt.Sprint("service-", i), fmt.Sprint("uid-", i))
 	}
@@ -248,7 +224,7 @@ func TestBoundKeepsWhatIsAskedFor(t *testing.T) {
 
 func TestDatabaseErrorIsRefusedAndNotKept(t *testing.T) {
 	t.Parallel()
-	s, c := &faultyStore{Store: newStore(t)}, newClock()
+	s, c := &faultyStore{Store: fixture.NewStore(t)}, fixture.NewClock(start)
 	register(t, s, "document-service", "uid-1")
 	r := newRegistry(t, s, c, 0)
 	s.broken.Store(true)
@@ -272,7 +248,7 @@ func TestDatabaseErrorIsRefusedAndNotKept(t *testing.T) {
 // A load belongs to nobody: who gives up does not spoil it for those who wait.
 func TestCancelledCallerDoesNotCancelTheLoad(t *testing.T) {
 	t.Parallel()
-	s, c := &faultyStore{Store: newStore(t)}, newClock()
+	s, c := &faultyStore{Store: fixture.NewStore(t)}, fixture.NewClock(start)
 	register(t, s, "document-service", "uid-1")
 	r := newRegistry(t, s, c, 0)
 	entered, leave := s.hold()
@@ -293,7 +269,7 @@ func TestCancelledCallerDoesNotCancelTheLoad(t *testing.T) {
 
 func TestConcurrentMissesLoadOnce(t *testing.T) {
 	t.Parallel()
-	s, c := &faultyStore{Store: newStore(t)}, newClock()
+	s, c := &faultyStore{Store: fixture.NewStore(t)}, fixture.NewClock(start)
 	register(t, s, "document-service", "uid-1")
 	r := newRegistry(t, s, c, 0)
 	entered, leave := s.hold()

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/countersign/countersign/internal/fixture"
 	"github.com/countersign/countersign/internal/registry"
 	"github.com/countersign/countersign/internal/store"
 )
@@ -31,7 +32,7 @@ func revoked(t *testing.T, r *registry.Registry, jti, service, uid string, issue
 
 func TestRevokedByToken(t *testing.T) {
 	t.Parallel()
-	s, c := newStore(t), newClock()
+	s, c := fixture.NewStore(t), fixture.NewClock(start)
 	register(t, s, "a", "uid-a")
 	r := newRegistry(t, s, c, 0)
 	commit(t, s, r, store.Revocation{JTI: "jti-1", ExpiresAt: start.Add(time.Hour), CreatedAt: start})
@@ -49,7 +50,7 @@ func TestRevokedByToken(t *testing.T) {
 
 func TestRuleE3BeforeCoversTwoSecondsMore(t *testing.T) {
 	t.Parallel()
-	s, c := newStore(t), newClock()
+	s, c := fixture.NewStore(t), fixture.NewClock(start)
 	register(t, s, "a", "uid-a")
 	register(t, s, "b", "uid-b")
 	r := newRegistry(t, s, c, 0)
@@ -80,15 +81,15 @@ func TestRuleE3BeforeCoversTwoSecondsMore(t *testing.T) {
 
 func TestRuleE3MintingWaitsItOut(t *testing.T) {
 	t.Parallel()
-	s, c := newStore(t), newClock()
+	s, c := fixture.NewStore(t), fixture.NewClock(start)
 	register(t, s, "a", "uid-a")
 	r := newRegistry(t, s, c, 0)
 	if from := r.MintFrom("a", "uid-a"); !from.IsZero() {
 		t.Fatalf("nothing is revoked, but minting waits for %v", from)
 	}
 	for _, part := range []time.Duration{0, 1, 300 * time.Millisecond, 999 * time.Millisecond} {
-		c.advance(time.Minute)
-		before := c.now().Add(part)
+		c.Advance(time.Minute)
+		before := c.Now().Add(part)
 		commit(t, s, r, store.Revocation{Service: "a", ServiceUID: "uid-a", Before: before, ExpiresAt: before.Add(time.Hour), CreatedAt: before})
 		from := r.MintFrom("a", "uid-a")
 		if wait := from.Sub(before); wait <= 2*time.Second || wait > 3*time.Second {
@@ -108,7 +109,7 @@ func TestRuleE3MintingWaitsItOut(t *testing.T) {
 
 func TestRevocationWithoutATimeCoversEveryToken(t *testing.T) {
 	t.Parallel()
-	s, c := newStore(t), newClock()
+	s, c := fixture.NewStore(t), fixture.NewClock(start)
 	register(t, s, "a", "uid-a")
 	r := newRegistry(t, s, c, 0)
 	commit(t, s, r, store.Revocation{Service: "a", ServiceUID: "uid-a", ExpiresAt: start.Add(time.Hour), CreatedAt: start})
@@ -120,7 +121,7 @@ func TestRevocationWithoutATimeCoversEveryToken(t *testing.T) {
 	if from := r.MintFrom("a", "uid-a"); from.Before(start.Add(time.Hour)) {
 		t.Errorf("minting goes on at %v", from)
 	}
-	c.advance(90 * time.Minute)
+	c.Advance(90 * time.Minute)
 	if revoked(t, r, "jti", "a", "uid-a", start.Add(time.Minute)) || !revoked(t, r, "jti", "a", "uid-a", start) {
 		t.Error("after its end only the narrower one holds")
 	}
@@ -129,7 +130,7 @@ func TestRevocationWithoutATimeCoversEveryToken(t *testing.T) {
 // A revocation that names no uid ends the tokens of every service of that name.
 func TestRevocationByNameAlone(t *testing.T) {
 	t.Parallel()
-	s, c := newStore(t), newClock()
+	s, c := fixture.NewStore(t), fixture.NewClock(start)
 	register(t, s, "a", "uid-a")
 	r := newRegistry(t, s, c, 0)
 	commit(t, s, r, store.Revocation{Service: "a", Before: start, ExpiresAt: start.Add(time.Hour), CreatedAt: start})
@@ -140,7 +141,7 @@ func TestRevocationByNameAlone(t *testing.T) {
 
 func TestRuleA5DeadServicesEndTheirTokens(t *testing.T) {
 	t.Parallel()
-	s, c := newStore(t), newClock()
+	s, c := fixture.NewStore(t), fixture.NewClock(start)
 	register(t, s, "a", "uid-a")
 	r := newRegistry(t, s, c, 0)
 	later := start.Add(10 * time.Minute) // issued long after anything that happens here
@@ -182,16 +183,16 @@ func TestRuleA5DeadServicesEndTheirTokens(t *testing.T) {
 // Disable stores a revocation until now; enabling again does not lift it.
 func TestRuleA5EnableRevivesNothing(t *testing.T) {
 	t.Parallel()
-	s, c := newStore(t), newClock()
+	s, c := fixture.NewStore(t), fixture.NewClock(start)
 	register(t, s, "a", "uid-a")
 	r := newRegistry(t, s, c, 0)
-	issued := c.now()
-	c.advance(time.Minute)
+	issued := c.Now()
+	c.Advance(time.Minute)
 
 	change(t, s, "a", func(s *store.Service) { s.Disabled = true })
-	commit(t, s, r, store.Revocation{Service: "a", ServiceUID: "uid-a", Before: c.now(), ExpiresAt: c.now().Add(time.Hour), CreatedAt: c.now()})
+	commit(t, s, r, store.Revocation{Service: "a", ServiceUID: "uid-a", Before: c.Now(), ExpiresAt: c.Now().Add(time.Hour), CreatedAt: c.Now()})
 	r.Forget("a")
-	c.advance(time.Second)
+	c.Advance(time.Second)
 	change(t, s, "a", func(s *store.Service) { s.Disabled = false })
 	r.Forget("a")
 
@@ -200,7 +201,7 @@ func TestRuleA5EnableRevivesNothing(t *testing.T) {
 			t.Error("a token from before the disable is alive again")
 		}
 		from := view.MintFrom("a", "uid-a")
-		if !from.After(c.now()) {
+		if !from.After(c.Now()) {
 			t.Errorf("a token could be minted that is born revoked: %v", from)
 		}
 		if revoked(t, view, "jti", "a", "uid-a", from) {
@@ -212,24 +213,24 @@ func TestRuleA5EnableRevivesNothing(t *testing.T) {
 // Verifiers allow a token a minute past its end, so its revocation holds longer.
 func TestRevocationsHoldPastTheirEndAndThenGo(t *testing.T) {
 	t.Parallel()
-	s, c := newStore(t), newClock()
+	s, c := fixture.NewStore(t), fixture.NewClock(start)
 	register(t, s, "a", "uid-a")
 	r := newRegistry(t, s, c, 0)
 	for i := range 50 {
 		commit(t, s, r, store.Revocation{JTI: fmt.Sprint("jti-", i), ExpiresAt: start.Add(time.Hour), CreatedAt: start})
 	}
 	commit(t, s, r, store.Revocation{Service: "a", ServiceUID: "uid-a", Before: start, ExpiresAt: start.Add(time.Hour), CreatedAt: start})
-	c.advance(time.Hour + time.Minute)
+	c.Advance(time.Hour + time.Minute)
 	for _, view := range []*registry.Registry{r, newRegistry(t, s, c, 0)} {
 		if !revoked(t, view, "jti-7", "a", "uid-a", start.Add(time.Minute)) || !revoked(t, view, "jti", "a", "uid-a", start) {
 			t.Error("gone while a verifier may still take the token")
 		}
 	}
-	c.advance(time.Hour)
+	c.Advance(time.Hour)
 	if held, _ := newRegistry(t, s, c, 0).Held(); held != 0 {
 		t.Errorf("a fresh view holds %d ended revocations", held)
 	}
-	r.Revoke(store.Revocation{JTI: "new", ExpiresAt: c.now().Add(time.Hour)})
+	r.Revoke(store.Revocation{JTI: "new", ExpiresAt: c.Now().Add(time.Hour)})
 	if held, _ := r.Held(); held != 1 {
 		t.Errorf("%d revocations are held, want the new one", held)
 	}
@@ -237,7 +238,7 @@ func TestRevocationsHoldPastTheirEndAndThenGo(t *testing.T) {
 
 func TestManyRevocationsAreLoaded(t *testing.T) {
 	t.Parallel()
-	s, c := newStore(t), newClock()
+	s, c := fixture.NewStore(t), fixture.NewClock(start)
 	register(t, s, "a", "uid-a")
 	const many = 2*store.MaxLimit + 1
 	update(t, s, func(ctx context.Context, tx store.Tx) error {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/fixture"
 	"github.com/countersign/countersign/internal/store"
 )
 
@@ -23,11 +24,11 @@ func lastUsed(t *testing.T, s store.Store, uid string) time.Time {
 
 func TestUsedIsWrittenOnceAnHour(t *testing.T) {
 	t.Parallel()
-	s, c := newStore(t), newClock()
+	s, c := fixture.NewStore(t), fixture.NewClock(start)
 	register(t, s, "a", "uid-a")
 	r := newRegistry(t, s, c, 0)
 	use := func() {
-		r.Used("a", "secret-uid-a", c.now())
+		r.Used("a", "secret-uid-a", c.Now())
 		if err := r.FlushUsed(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -38,13 +39,13 @@ func TestUsedIsWrittenOnceAnHour(t *testing.T) {
 		t.Fatalf("last used %v, want %v", first, start)
 	}
 	for range 59 {
-		c.advance(time.Minute)
+		c.Advance(time.Minute)
 		use()
 	}
 	if got := lastUsed(t, s, "uid-a"); !got.Equal(first) {
 		t.Errorf("written again within the hour: %v", got)
 	}
-	c.advance(time.Minute)
+	c.Advance(time.Minute)
 	use()
 	if got := lastUsed(t, s, "uid-a"); !got.Equal(start.Add(time.Hour)) {
 		t.Errorf("after an hour: %v", got)
@@ -53,11 +54,11 @@ func TestUsedIsWrittenOnceAnHour(t *testing.T) {
 
 func TestFlushUsedKeepsWhatItCouldNotWrite(t *testing.T) {
 	t.Parallel()
-	s, c := newStore(t), newClock()
+	s, c := fixture.NewStore(t), fixture.NewClock(start)
 	register(t, s, "a", "uid-a")
 	r := newRegistry(t, s, c, 0)
-	r.Used("a", "secret-uid-a", c.now())
-	r.Used("gone", "secret-of-nobody", c.now())
+	r.Used("a", "secret-uid-a", c.Now())
+	r.Used("gone", "secret-of-nobody", c.Now())
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := r.FlushUsed(cancelled); !errors.Is(err, countersign.Unavailable) {
@@ -73,7 +74,7 @@ func TestFlushUsedKeepsWhatItCouldNotWrite(t *testing.T) {
 
 func TestUsedConcurrently(t *testing.T) {
 	t.Parallel()
-	s, c := newStore(t), newClock()
+	s, c := fixture.NewStore(t), fixture.NewClock(start)
 	const services = 450 // more than one transaction's worth
 	update(t, s, func(ctx context.Context, tx store.Tx) error {
 		for i := range services {
@@ -92,7 +93,7 @@ func TestUsedConcurrently(t *testing.T) {
 	for range 4 {
 		group.Go(func() {
 			for i := range services {
-				r.Used("", fmt.Sprint("secret-uid-", i), c.now())
+				r.Used("", fmt.Sprint("secret-uid-", i), c.Now())
 				if i%100 == 0 {
 					if err := r.FlushUsed(t.Context()); err != nil {
 						t.Error(err)

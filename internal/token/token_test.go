@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -16,8 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/fixture"
 	"github.com/countersign/countersign/internal/keys"
-	"github.com/countersign/countersign/internal/store/sqlstore"
 	"github.com/countersign/countersign/internal/token"
 )
 
@@ -29,21 +28,7 @@ func now() time.Time { return start }
 
 func newRing(tb testing.TB, algorithm string) *keys.Ring {
 	tb.Helper()
-	folder := tb.TempDir()
-	s, err := sqlstore.OpenSQLite(tb.Context(), filepath.Join(folder, "test.db"), sqlstore.Options{})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = s.Close() })
-	master, err := keys.LoadMaster(filepath.Join(folder, "master.key"), true)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	ring, err := keys.Open(tb.Context(), keys.Config{Store: s, Master: master, DeploymentID: "d", Algorithm: algorithm, Now: now})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return ring
+	return fixture.OpenKeys(tb, keys.Config{Algorithm: algorithm, Now: now})
 }
 
 func newMinter(tb testing.TB, ring *keys.Ring) *token.Minter {

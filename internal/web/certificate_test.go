@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/fixture"
 	"github.com/countersign/countersign/internal/web"
 )
 
@@ -81,11 +82,11 @@ func servedName(t *testing.T, c *web.Certificates) string {
 
 func TestCertificatesFollowTheirFiles(t *testing.T) {
 	t.Parallel()
-	var log logBuffer
+	var log fixture.Log
 	c := newClock()
 	files := newPairFiles(t)
 	files.write(t, "first")
-	certificates, err := web.NewCertificates(files.cert, files.key, log.logger(slog.LevelInfo), c.Now)
+	certificates, err := web.NewCertificates(files.cert, files.key, log.Logger(slog.LevelInfo), c.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/countersign/countersign/internal/fixture"
 	"github.com/countersign/countersign/internal/web"
 )
 
@@ -65,22 +66,22 @@ func raw(t *testing.T, addr, request string) string {
 }
 
 // formServer reads a form of at most 1 KiB as a front door would.
-func formServer(t *testing.T, log *logBuffer) *served {
+func formServer(t *testing.T, log *fixture.Log) *served {
 	t.Helper()
 	mux := http.NewServeMux()
-	mux.Handle("POST /form", web.Handle(log.logger(slog.LevelDebug), writeError, func(w http.ResponseWriter, r *http.Request) error {
+	mux.Handle("POST /form", web.Handle(log.Logger(slog.LevelDebug), writeError, func(w http.ResponseWriter, r *http.Request) error {
 		if _, err := web.ReadForm(r, 1024); err != nil {
 			return err
 		}
 		return web.WriteJSON(w, 200, true)
 	}))
-	return serve(t, web.ServeConfig{Handler: web.Wrap(web.Config{Logger: log.logger(slog.LevelDebug), Hosts: []string{}}, mux), Logger: log.logger(slog.LevelDebug)})
+	return serve(t, web.ServeConfig{Handler: web.Wrap(web.Config{Logger: log.Logger(slog.LevelDebug), Hosts: []string{}}, mux), Logger: log.Logger(slog.LevelDebug)})
 }
 
 // Bad input as bytes on the wire: each gets the right refusal, and the server lives on.
 func TestServeRefusesBadRequests(t *testing.T) {
 	t.Parallel()
-	var log logBuffer
+	var log fixture.Log
 	s := formServer(t, &log)
 	const head = "POST /form HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 	tests := []struct{ name, request, want string }{
@@ -258,9 +259,9 @@ func TestServeDrainsBeforeItEnds(t *testing.T) {
 
 func TestServeCutsWhatOutlastsTheDrain(t *testing.T) {
 	t.Parallel()
-	var log logBuffer
+	var log fixture.Log
 	started, cancelled := make(chan struct{}), make(chan struct{})
-	s := serve(t, web.ServeConfig{Drain: 10 * time.Millisecond, Logger: log.logger(slog.LevelInfo), Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	s := serve(t, web.ServeConfig{Drain: 10 * time.Millisecond, Logger: log.Logger(slog.LevelInfo), Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		close(started)
 		<-r.Context().Done()
 		close(cancelled)

@@ -16,32 +16,11 @@ import (
 	"time"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/fixture"
 	"github.com/countersign/countersign/internal/web"
 )
 
 const canary = "canary-9c1e"
-
-// logBuffer is a log that a test can read while handlers write it.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
-func (b *logBuffer) logger(level slog.Level) *slog.Logger {
-	return slog.New(slog.NewJSONHandler(b, &slog.HandlerOptions{Level: level}))
-}
 
 // writeError is a front door's errors.go in small.
 func writeError(w http.ResponseWriter, _ *http.Request, err error) {
@@ -120,9 +99,9 @@ func TestRuleG7WrapRefusesForeignHosts(t *testing.T) {
 
 func TestWrapBoundsWhatIsUnderWay(t *testing.T) {
 	t.Parallel()
-	var log logBuffer
+	var log fixture.Log
 	started, release := make(chan struct{}), make(chan struct{})
-	h := web.Wrap(web.Config{Logger: log.logger(slog.LevelInfo), MaxConcurrent: 2}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	h := web.Wrap(web.Config{Logger: log.Logger(slog.LevelInfo), MaxConcurrent: 2}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		started <- struct{}{}
 		<-release
 	}))
@@ -150,14 +129,14 @@ func TestWrapBoundsWhatIsUnderWay(t *testing.T) {
 
 func TestAccessLogIsOneLineWithoutSecrets(t *testing.T) {
 	t.Parallel()
-	var log logBuffer
+	var log fixture.Log
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /things/{id}", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusCreated)
 		_, _ = io.WriteString(w, "hello")
 	})
 	var observed []string
-	h := web.Wrap(web.Config{Logger: log.logger(slog.LevelDebug), Observe: func(route string, status int, _ time.Duration) {
+	h := web.Wrap(web.Config{Logger: log.Logger(slog.LevelDebug), Observe: func(route string, status int, _ time.Duration) {
 		observed = append(observed, route, http.StatusText(status))
 	}}, mux)
 	w := do(h, func(r *http.Request) {
@@ -188,8 +167,8 @@ func TestAccessLogIsOneLineWithoutSecrets(t *testing.T) {
 
 func TestAccessLogBoundsTheMethod(t *testing.T) {
 	t.Parallel()
-	var log logBuffer
-	do(web.Wrap(web.Config{Logger: log.logger(slog.LevelDebug)}, http.NewServeMux()), func(r *http.Request) { r.Method = canary })
+	var log fixture.Log
+	do(web.Wrap(web.Config{Logger: log.Logger(slog.LevelDebug)}, http.NewServeMux()), func(r *http.Request) { r.Method = canary })
 	if strings.Contains(log.String(), canary) || !strings.Contains(log.String(), `"method":"other"`) {
 		t.Error(log.String())
 	}
@@ -212,8 +191,8 @@ func TestHandleRendersErrors(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			var log logBuffer
-			h := web.Wrap(web.Config{}, web.Handle(log.logger(slog.LevelDebug), writeError, func(w http.ResponseWriter, _ *http.Request) error {
+			var log fixture.Log
+			h := web.Wrap(web.Config{}, web.Handle(log.Logger(slog.LevelDebug), writeError, func(w http.ResponseWriter, _ *http.Request) error {
 				w.Header().Set("Etag", `"1"`)
 				w.Header().Set("Cache-Control", "public, max-age=900")
 				w.Header().Set("Content-Length", "5")
@@ -258,14 +237,14 @@ func TestHandleTurnsPanicsIntoErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var log logBuffer
-			front := web.Handle(log.logger(slog.LevelDebug), writeError, func(http.ResponseWriter, *http.Request) error {
+			var log fixture.Log
+			front := web.Handle(log.Logger(slog.LevelDebug), writeError, func(http.ResponseWriter, *http.Request) error {
 				test.panics()
 				return nil
 			})
 			bare := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { test.panics() })
 			for _, h := range []http.Handler{front, bare} {
-				w := do(web.Wrap(web.Config{Logger: log.logger(slog.LevelInfo)}, h), nil)
+				w := do(web.Wrap(web.Config{Logger: log.Logger(slog.LevelInfo)}, h), nil)
 				if w.Code != 500 || !json.Valid(w.Body.Bytes()) || strings.Contains(w.Body.String(), canary) {
 					t.Errorf("%d %s", w.Code, w.Body)
 				}
@@ -335,8 +314,8 @@ func TestInformationalStatusIsNotTheAnswer(t *testing.T) {
 
 func TestClientThatWentAwayIsNoFault(t *testing.T) {
 	t.Parallel()
-	var log logBuffer
-	h := web.Handle(log.logger(slog.LevelInfo), writeError, func(_ http.ResponseWriter, r *http.Request) error { return r.Context().Err() })
+	var log fixture.Log
+	h := web.Handle(log.Logger(slog.LevelInfo), writeError, func(_ http.ResponseWriter, r *http.Request) error { return r.Context().Err() })
 	do(h, func(r *http.Request) {
 		ctx, cancel := context.WithCancel(r.Context())
 		cancel()
