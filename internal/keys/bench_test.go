@@ -73,18 +73,6 @@ func BenchmarkHashClientSecret(b *testing.B) {
 	}
 }
 
-func BenchmarkWellFormedClientSecret(b *testing.B) {
-	cfg, _ := newConfig(b)
-	secret, _ := open(b, cfg).NewClientSecret()
-	text := secret.Reveal()
-	b.ReportAllocs()
-	for b.Loop() {
-		if !keys.WellFormedClientSecret(text) {
-			b.Fatal("not well formed")
-		}
-	}
-}
-
 func BenchmarkJWKS(b *testing.B) {
 	cfg, _ := newConfig(b)
 	ring := open(b, cfg)

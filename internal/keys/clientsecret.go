@@ -12,7 +12,7 @@ import (
 
 // The form of a client secret (RULES B3): csk_, then 43 characters of base62 that are
 // drawn evenly (256.03 bits), then the CRC32 of all that in 6 characters of base62.
-// Scanners find leaked ones by it; a mistyped one is known without a look-up.
+// Scanners find leaked ones by it and tell them from what only looks like one.
 const (
 	secretPrefix    = "csk_"
 	secretRandom    = 43
@@ -40,22 +40,6 @@ func (r *Ring) NewClientSecret() (secret countersign.Secret, hash []byte) {
 	text = append(text, sum[:]...)
 	keyed := r.HashClientSecret(string(text))
 	return countersign.NewSecret(string(text)), keyed[:]
-}
-
-// WellFormedClientSecret reports whether secret has our form and checksum. It says
-// nothing about whose it is.
-func WellFormedClientSecret(secret string) bool {
-	if len(secret) != secretBytes || secret[:len(secretPrefix)] != secretPrefix {
-		return false
-	}
-	for i := len(secretPrefix); i < len(secret); i++ {
-		if c := secret[i]; (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
-			return false
-		}
-	}
-	body := secret[:secretBytes-secretChecksum]
-	sum := checksum(body)
-	return secret[len(body):] == string(sum[:])
 }
 
 // checksum is the CRC-32 (IEEE) of body in base62, most significant first.

@@ -8,17 +8,12 @@ import (
 	"github.com/countersign/countersign"
 )
 
-// Bounds of audiences.
-const (
-	MaxAudiences     = 64
-	MaxAudienceBytes = 512
-)
+// MaxAudienceBytes is the longest audience that is a URI.
+const MaxAudienceBytes = 512
 
-// The audiences of Countersign's own endpoints. They are granted by a super-admin only.
-const (
-	AudienceIAM = "iam-service"
-	AudienceSTS = "sts"
-)
+// AudienceIAM is the audience of Countersign's own API. It is granted by a super-admin
+// only.
+const AudienceIAM = "iam-service"
 
 // ParseAudience returns s if it can be an audience: the name of a service, or an
 // absolute URI without a fragment and without user information. Audiences are compared
