@@ -71,4 +71,5 @@ const (
 	ReasonRevisionMissing     Reason = "revision_missing"
 	ReasonFieldUnknown        Reason = "field_unknown"
 	ReasonInternal            Reason = "internal"
+	ReasonSeveral             Reason = "several" // one audit event that stands for refusals of many kinds
 )

@@ -24,8 +24,9 @@ const (
 	ActionDropped = "audit.dropped"
 	// ActionChain: the stored chain was not as this process or a signed head knew it.
 	ActionChain = "audit.chain"
-	// ActionOther stands for refusals of too many kinds at once; Count says how many.
-	ActionOther = "other"
+	// ActionRefusals stands for refusals of more kinds at once than are kept apart, of
+	// any action and reason; Count says how many.
+	ActionRefusals = "audit.refusals"
 )
 
 // Event is one audit event. It never holds a secret or a token. Empty fields are

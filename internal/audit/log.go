@@ -177,7 +177,7 @@ func (l *Log) recordWithin(ctx context.Context, e Event, d time.Duration) {
 // must not be able to fill the disk or the memory (RULES E5). Refusals with the same
 // action, reason, client address and service become one event with a Count, within a
 // second; ID and the other fields are the first one's. Beyond 1,024 different ones at
-// once, or 16 a second in the long run, all others become one event ([ActionOther]).
+// once, or 16 a second in the long run, all others become one event ([ActionRefusals]).
 //
 // e.Service is a claim that nobody proved: it is kept only if it has the form of a
 // service's name, else its hash stands there. It never waits.

@@ -61,7 +61,7 @@ func (r *refusals) add(e Event) {
 	}
 	if r.other == nil {
 		r.other = &Event{
-			ID: bounded(e.ID), Time: e.Time, Action: ActionOther, Decision: Refused, Reason: ActionOther,
+			ID: bounded(e.ID), Time: e.Time, Action: ActionRefusals, Decision: Refused, Reason: string(countersign.ReasonSeveral),
 			Detail: "more kinds of refusals at once than are kept apart",
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/audit"
 )
 
@@ -59,8 +60,11 @@ func TestRuleE5RefusalsAreBounded(t *testing.T) {
 	others := 0
 	for _, e := range events {
 		sum += e.Count
-		if e.Action == audit.ActionOther {
+		if e.Action == audit.ActionRefusals {
 			others++
+			if e.Decision != audit.Refused || e.Reason != string(countersign.ReasonSeveral) {
+				t.Errorf("event %+v", e)
+			}
 		}
 	}
 	if sum != n || others == 0 || len(events) > n/4 {

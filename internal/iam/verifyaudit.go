@@ -9,16 +9,18 @@ import (
 	"github.com/countersign/countersign/internal/audit"
 )
 
-// verifyNothing: the request says nothing.
-type verifyNothing struct{}
+// verifyAuditRequest is empty: there is nothing to choose.
+type verifyAuditRequest struct{}
 
-func parseVerifyAudit(r *http.Request) (verifyNothing, error) { return verifyNothing{}, nothing(r) }
+func parseVerifyAudit(r *http.Request) (verifyAuditRequest, error) {
+	return verifyAuditRequest{}, nothing(r)
+}
 
 // verifyAudit is POST /admin/audit/verify: 200 with the report, whole or not. That
 // somebody looked, and what was found, is an event itself.
 //
 // Source: DESIGN §10; RULES G11.
-func (a *API) verifyAudit(r *http.Request, actor admin.Actor, _ verifyNothing) (answer, error) {
+func (a *API) verifyAudit(r *http.Request, actor admin.Actor, _ verifyAuditRequest) (answer, error) {
 	report, err := a.audit.Verify(r.Context())
 	if err != nil {
 		a.recordRefused(r, actor.ID, "audit.verify", err)
