@@ -111,9 +111,18 @@ func (c *Client) spill(counts bool) bool {
 
 func (c *Client) setBacklog(retryAt time.Time, stuck bool) {
 	c.backlog.mu.Lock()
-	defer c.backlog.mu.Unlock()
 	c.backlog.retryAt, c.backlog.stuck = retryAt, stuck
 	c.backlog.waiting = c.stuck != nil || c.spool != nil && !c.spool.empty()
+	waiting := c.backlog.waiting
+	c.backlog.mu.Unlock()
+	if !waiting {
+		return
+	}
+	// The worker may have looked while a Flush held all there is, and gone to sleep.
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
 }
 
 // send sends one batch. A batch that the server rejects counts as sent: it is dropped.

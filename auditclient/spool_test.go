@@ -43,6 +43,7 @@ func TestSpoolThroughOutageAndRestart(t *testing.T) {
 			}
 		}
 		record(120)
+		synctest.Wait() // a file may be half written at this very second
 		info, err := os.Stat(dir)
 		if err != nil || info.Mode().Perm() != 0o700 {
 			t.Errorf("folder: %v, %v", info.Mode(), err)
