@@ -44,6 +44,10 @@ func (r *Registry) missed(ctx context.Context, s *shard, name string) (*Service,
 // load reads a service and keeps what it found, unless Forget came in between.
 func (r *Registry) load(ctx context.Context, s *shard, name string) (*Service, error) {
 	generation := s.current()
+	// Another load may have ended between the caller's look and this one's beginning.
+	if service := s.service(name); service != nil {
+		return service, nil
+	}
 	row, err := r.store.Service(ctx, name)
 	if errors.Is(err, countersign.NotFound) {
 		s.putUnknown(name, generation, r.now())
