@@ -47,9 +47,6 @@ func (t target) remote(p *Process) string {
 	if t.Server != "" {
 		return t.Server
 	}
-	if t.Data != "" {
-		return ""
-	}
 	return p.getenv("COUNTERSIGN_SERVER")
 }
 
@@ -59,7 +56,7 @@ var errNoServer = countersign.NewError(countersign.Unavailable, "", "no server: 
 func (t target) admin(p *Process) (*iamclient.Client, error) {
 	if t.remote(p) != "" {
 		return nil, countersign.NewError(countersign.Unsupported, "",
-			"this version administers on the server's own machine only: leave --server and COUNTERSIGN_SERVER out, or name the data folder with --data")
+			"this version administers on the server's own machine only: leave --server and COUNTERSIGN_SERVER out")
 	}
 	folder, err := t.folder(p)
 	if err != nil {
