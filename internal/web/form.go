@@ -148,9 +148,10 @@ func isMediaType(value, want string) bool {
 	return true
 }
 
-// readBody reads the whole body. One that says that it is too large is not read at all.
+// readBody reads the whole body. One that is too large is refused and never kept.
 func readBody(r *http.Request, maxBytes int64) ([]byte, error) {
 	if r.ContentLength > maxBytes {
+		drain(r)
 		return nil, tooLarge(maxBytes)
 	}
 	if r.ContentLength >= 0 {
@@ -165,9 +166,23 @@ func readBody(r *http.Request, maxBytes int64) ([]byte, error) {
 		return nil, badBody("the body ended early", err)
 	}
 	if int64(len(body)) > maxBytes {
+		drain(r)
 		return nil, tooLarge(maxBytes)
 	}
 	return body, nil
+}
+
+// maxDrained is what net/http reads of a refused body by itself, unless the client
+// asked for the connection to be closed.
+const maxDrained = 256 << 10
+
+// drain takes in a body that is refused, as far as that is cheap: a client that sends
+// all of it before it reads would else meet a broken connection and not the answer. One
+// that asked first is told no instead.
+func drain(r *http.Request) {
+	if r.ContentLength <= maxDrained && r.Header.Get("Expect") == "" {
+		_, _ = io.CopyN(io.Discard, r.Body, maxDrained)
+	}
 }
 
 func tooLarge(maxBytes int64) error {
