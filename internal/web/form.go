@@ -166,7 +166,6 @@ func readBody(r *http.Request, maxBytes int64) ([]byte, error) {
 		return nil, badBody("the body ended early", err)
 	}
 	if int64(len(body)) > maxBytes {
-		drain(r)
 		return nil, tooLarge(maxBytes)
 	}
 	return body, nil
@@ -176,7 +175,7 @@ func readBody(r *http.Request, maxBytes int64) ([]byte, error) {
 // asked for the connection to be closed.
 const maxDrained = 256 << 10
 
-// drain takes in a body that is refused, as far as that is cheap: a client that sends
+// drain takes in a body of a known length that is refused, where that is cheap: a client that sends
 // all of it before it reads would else meet a broken connection and not the answer. One
 // that asked first is told no instead.
 func drain(r *http.Request) {
