@@ -43,7 +43,7 @@ lint:
 
 # Foreign clients against the real binary: curl, authlib, x/oauth2, go-oidc.
 clients: build
-	COUNTERSIGN_FOREIGN_CLIENTS=required $(GO) test -count=1 -timeout 10m -tags clients ./test/clients/...
+	$(GO) test -count=1 -timeout 10m -tags clients ./test/clients/...
 
 fuzz:
 	scripts/fuzz.sh $(FUZZTIME)
