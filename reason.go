@@ -37,6 +37,9 @@ const (
 	ReasonSecondTokenMismatch  Reason = "second_token_mismatch" // two users or two services in two headers
 	ReasonRevocationUnknown    Reason = "revocation_unknown"
 	ReasonPrincipalUnsupported Reason = "principal_unsupported"
+	ReasonRouteNotAllowed      Reason = "route_not_allowed" // no rule of a route policy lets the call pass
+	ReasonRouteNotCanonical    Reason = "route_not_canonical"
+	ReasonPolicyUnavailable    Reason = "policy_unavailable" // no route policy was ever received
 )
 
 // Reasons of the token endpoint, the IAM API and administration.
@@ -58,7 +61,14 @@ const (
 	ReasonScopeNotGranted     Reason = "scope_not_granted"
 	ReasonAudienceMissing     Reason = "audience_missing"
 	ReasonAudienceNotGranted  Reason = "audience_not_granted"
+	ReasonAssertionInvalid    Reason = "assertion_invalid" // a client assertion that does not prove the client
+	ReasonAssertionReplayed   Reason = "assertion_replayed"
 	ReasonRateLimited         Reason = "rate_limited"
+	ReasonQuotaExceeded       Reason = "quota_exceeded"
+	ReasonStale               Reason = "stale" // what was revoked lately is not known: RULES E4
+	ReasonResourceInvalid     Reason = "resource_invalid"
+	ReasonResourceReadOnly    Reason = "resource_read_only" // it comes from a file of the server's config
+	ReasonOwnerMismatch       Reason = "owner_mismatch"
 	ReasonStoreUnavailable    Reason = "store_unavailable"
 	ReasonAuditUnavailable    Reason = "audit_unavailable"
 	ReasonNotAdministrator    Reason = "not_administrator"

@@ -18,6 +18,12 @@ type Service struct {
 	Scopes, Audiences []string
 	// TokenLifetime is 0 for the configured default.
 	TokenLifetime time.Duration
+	// JWKS is the public JWK set for private_key_jwt as a JSON document, JWKSURI where
+	// it is fetched instead; at most one is set.
+	JWKS    []byte
+	JWKSURI string
+	// TokensPerMinute is the issuance quota over all replicas; 0 = none.
+	TokensPerMinute int64
 	// Disabled is the operator's lock (RULES A9).
 	Disabled bool
 	// Revision starts at 1 and grows by one with each change: the ETag.
@@ -56,13 +62,48 @@ type SigningKey struct {
 	PublishAt, UseFrom, UseUntil, KeepUntil time.Time
 }
 
-// Revocation ends tokens. Exactly one selector is set, except that Before may
-// stand beside any.
+// Object is any resource that has no table of its own: issuers, route policies.
+type Object struct {
+	// UID is random and immutable (RULES A5).
+	UID string
+	// Kind is "Issuer", "RoutePolicy", …; Name is unique within it, across tenants.
+	Kind, Name string
+	// Tenant is "" for the platform. Owner is the label of the pipeline that applies it.
+	Tenant, Owner string
+	// Spec is the document without kind, name and tenant, as canonical JSON.
+	Spec []byte
+	// Revision starts at 1 and grows by one with each change: the ETag.
+	Revision             int64
+	CreatedAt, UpdatedAt time.Time
+}
+
+// Change says that something which processes keep in memory is another one now.
+type Change struct {
+	// Seq is from the same count as Revocation.Seq; the changes of one transaction
+	// share one number.
+	Seq int64
+	// Kind is "Service", "SigningKey" or an Object's kind. Name is its name or kid.
+	Kind, Name string
+	At         time.Time
+}
+
+// FeedHead is how far the changes and revocations go, and the store's own clock.
+type FeedHead struct {
+	Seq int64
+	Now time.Time
+}
+
+// Revocation ends tokens. Exactly one selector is set (Issuer with Subject is one),
+// except that Before may stand beside any.
 type Revocation struct {
 	// Seq is given by the store in the committing transaction: increasing.
 	Seq int64
-	// JTI: one token. Service (with ServiceUID): all tokens of that service.
+	// JTI: one token. Service (with ServiceUID): all tokens of that service. Issuer (a
+	// URL): all that it issued; with Subject: one user (RULES A1). KID: all that a key
+	// signed. All: every token of ours.
 	JTI, Service, ServiceUID string
+	Issuer, Subject, KID     string
+	All                      bool
 	// Before: tokens with iat at or before it; zero = every one.
 	Before time.Time
 	// ExpiresAt: when nothing that this could hit is alive any more; zero = never.

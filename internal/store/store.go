@@ -42,6 +42,42 @@ type Revocations interface {
 	Revocations(ctx context.Context, after int64, alive time.Time, limit int) ([]Revocation, error)
 }
 
+// Objects reads the resources that have no table of their own.
+type Objects interface {
+	// Object returns the object of that kind and name, or NotFound.
+	Object(ctx context.Context, kind, name string) (Object, error)
+	// Objects returns the objects of a kind in order of name.
+	Objects(ctx context.Context, kind string, page Page) ([]Object, error)
+}
+
+// Feed is how processes that share a database learn of each other's changes.
+type Feed interface {
+	// FeedHead returns the last number that was given, and the store's clock.
+	FeedHead(ctx context.Context) (FeedHead, error)
+	// Changes returns those with Seq > after in order of Seq, at most limit (as in
+	// Page), but never a part of one transaction's: a last number that would be cut is
+	// left out, unless it is the only one. Changes older than a day are forgotten.
+	Changes(ctx context.Context, after int64, limit int) ([]Change, error)
+	// Hints returns a channel of size one that hears, soon and now and then wrongly,
+	// that there is something new; nil where nobody else writes to the database.
+	Hints() <-chan struct{}
+}
+
+// SingleUse remembers what may be used once only, over all processes and restarts.
+type SingleUse interface {
+	// UseOnce stores the key until the time given, durably, and reports whether it was
+	// not there: true for exactly one caller. Key is at most 128 bytes. Keys whose time
+	// is over at now are forgotten now and then.
+	UseOnce(ctx context.Context, key string, until, now time.Time) (first bool, err error)
+}
+
+// Quotas hands out shares of what all processes may use together.
+type Quotas interface {
+	// LeaseQuota takes up to want of a service's quota in the window that begins at
+	// window, and returns how much it got: 0 when limit is used up.
+	LeaseQuota(ctx context.Context, serviceUID string, window time.Time, want, limit int64) (int64, error)
+}
+
 // AuditRange selects blocks of one replica: Seq > After, oldest first, at most
 // Limit (1 to 1000; 0 = 100). Since and Until, where set, leave out blocks that
 // have no event in [Since, Until].
@@ -66,15 +102,37 @@ type AuditReader interface {
 
 // Tx is a write transaction. It reads its own writes. Its methods are for the
 // function that Update calls, and only until that returns.
+//
+// Writing a service, a key or an object notes a [Change] by itself; who writes a secret
+// also writes its service.
 type Tx interface {
 	Services
+	SigningKeys
+	Objects
 	ServiceWriter
+	ObjectWriter
 	KeyWriter
 	AuditWriter
+	// Serialize makes this transaction run alone among all that call it, of all
+	// processes: what it reads from then on stays true until it commits. Call it first.
+	Serialize(ctx context.Context) error
+	// SetMeta sets a key of [Meta].
+	SetMeta(ctx context.Context, key, value string) error
 	// PutRevocation stores r under the next sequence number and returns it; Invalid
-	// unless r names one token or one service. It may forget revocations that ended
-	// more than a day before r.CreatedAt.
+	// unless r has exactly one selector. It may forget revocations that ended more than
+	// a day before r.CreatedAt.
 	PutRevocation(ctx context.Context, r Revocation) (int64, error)
+}
+
+// ObjectWriter writes objects.
+type ObjectWriter interface {
+	// CreateObject inserts o with Revision 1, or Conflict if the name is taken.
+	CreateObject(ctx context.Context, o Object) error
+	// UpdateObject writes tenant, owner, spec and time where the row has o.UID, o.Name
+	// and Revision o.Revision-1, or Conflict; NotFound if there is no such UID.
+	UpdateObject(ctx context.Context, o Object) error
+	// DeleteObject removes the object, or NotFound.
+	DeleteObject(ctx context.Context, uid string) error
 }
 
 // ServiceWriter writes services and their secrets.
@@ -102,6 +160,8 @@ type KeyWriter interface {
 	CreateSigningKey(ctx context.Context, k SigningKey) error
 	// ScheduleSigningKey changes UseUntil and KeepUntil, or NotFound.
 	ScheduleSigningKey(ctx context.Context, kid string, useUntil, keepUntil time.Time) error
+	// ResealSigningKey replaces the sealed private key, or NotFound.
+	ResealSigningKey(ctx context.Context, kid string, sealed []byte) error
 }
 
 // AuditWriter appends to the audit chains.
@@ -124,8 +184,12 @@ type Meta interface {
 // Store is a whole database. Safe for concurrent use.
 type Store interface {
 	Services
+	Objects
 	SigningKeys
 	Revocations
+	Feed
+	SingleUse
+	Quotas
 	AuditReader
 	Meta
 	// Update runs fn in one transaction and commits it durably (on disk when it

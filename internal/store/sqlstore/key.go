@@ -13,6 +13,8 @@ const (
 	insertKey = `INSERT INTO signing_key (` + keyColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 
 	scheduleKey = `UPDATE signing_key SET use_until = $2, keep_until = $3 WHERE kid = $1`
+
+	resealKey = `UPDATE signing_key SET sealed = $2 WHERE kid = $1`
 )
 
 var selectKeys = query[store.SigningKey]{"list signing keys", `SELECT ` + keyColumns + ` FROM signing_key WHERE purpose = $1 ORDER BY created_at, kid`, scanKey}
@@ -45,14 +47,29 @@ func (t *tx) CreateSigningKey(ctx context.Context, k store.SigningKey) error {
 	}
 	_, err := t.exec(ctx, "create a signing key", insertKey, k.KID, k.Purpose, k.Algorithm, string(k.Public), blob(k.Sealed),
 		micros(k.CreatedAt), micros(k.PublishAt), micros(k.UseFrom), micros(k.UseUntil), micros(k.KeepUntil))
-	return err
+	if err != nil {
+		return err
+	}
+	return t.note(ctx, kindSigningKey, k.KID)
 }
 
 // ScheduleSigningKey implements store.KeyWriter.
 func (t *tx) ScheduleSigningKey(ctx context.Context, kid string, useUntil, keepUntil time.Time) error {
-	changed, err := t.exec(ctx, "schedule a signing key", scheduleKey, kid, micros(useUntil), micros(keepUntil))
-	if err == nil && changed == 0 {
-		return notFound("schedule a signing key")
+	return t.changeKey(ctx, "schedule a signing key", kid, scheduleKey, micros(useUntil), micros(keepUntil))
+}
+
+// ResealSigningKey implements store.KeyWriter.
+func (t *tx) ResealSigningKey(ctx context.Context, kid string, sealed []byte) error {
+	return t.changeKey(ctx, "reseal a signing key", kid, resealKey, blob(sealed))
+}
+
+func (t *tx) changeKey(ctx context.Context, what, kid, text string, args ...any) error {
+	changed, err := t.exec(ctx, what, text, append([]any{kid}, args...)...)
+	if err != nil {
+		return err
 	}
-	return err
+	if changed == 0 {
+		return notFound(what)
+	}
+	return t.note(ctx, kindSigningKey, kid)
 }

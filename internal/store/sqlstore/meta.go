@@ -12,6 +12,8 @@ const (
 	// that was there first.
 	insertMeta = `INSERT INTO meta (key, value) VALUES ($1, $2)
 ON CONFLICT (key) DO UPDATE SET value = meta.value RETURNING value`
+
+	upsertMeta = `INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value`
 )
 
 var selectMeta = query[string]{"read a setting of the deployment", `SELECT value FROM meta WHERE key = $1`, scanText}
@@ -35,4 +37,10 @@ func (s *Store) SetMetaIfAbsent(ctx context.Context, key, value string) (string,
 		return "", err
 	}
 	return stored, nil
+}
+
+// SetMeta implements store.Tx.
+func (t *tx) SetMeta(ctx context.Context, key, value string) error {
+	_, err := t.exec(ctx, "set a setting of the deployment", upsertMeta, key, value)
+	return err
 }

@@ -70,7 +70,7 @@ func TestMigrateTwice(t *testing.T) {
 	if err := db.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM schema_version WHERE version_id > 0`).Scan(&applied); err != nil {
 		t.Fatal(err)
 	}
-	if applied != 1 {
-		t.Errorf("%d rows for one migration", applied)
+	if applied != 2 {
+		t.Errorf("%d rows for two migrations", applied)
 	}
 }

@@ -7,15 +7,11 @@ import (
 	"github.com/countersign/countersign/internal/store"
 )
 
-const revocationColumns = `seq, jti, service, service_uid, before_at, expires_at, created_at`
+const revocationColumns = `seq, jti, service, service_uid, before_at, expires_at, created_at,
+issuer, subject, kid, every_token`
 
 const (
-	// The counter's row stays locked until the commit, on every database. So numbers
-	// are given in the order of the commits, and nobody sees n+1 before n (RULES E2).
-	nextRevocation = `INSERT INTO counter (name, value) VALUES ('revocation', 1)
-ON CONFLICT (name) DO UPDATE SET value = counter.value + 1 RETURNING value`
-
-	insertRevocation = `INSERT INTO revocation (` + revocationColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7)`
+	insertRevocation = `INSERT INTO revocation (` + revocationColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 
 	deleteRevocations = `DELETE FROM revocation WHERE expires_at <> 0 AND expires_at < $1`
 )
@@ -32,7 +28,8 @@ func scanRevocation(r row) (store.Revocation, error) {
 		v                        store.Revocation
 		before, expires, created int64
 	)
-	if err := r.Scan(&v.Seq, &v.JTI, &v.Service, &v.ServiceUID, &before, &expires, &created); err != nil {
+	if err := r.Scan(&v.Seq, &v.JTI, &v.Service, &v.ServiceUID, &before, &expires, &created,
+		&v.Issuer, &v.Subject, &v.KID, &v.All); err != nil {
 		return store.Revocation{}, err
 	}
 	v.Before, v.ExpiresAt, v.CreatedAt = moment(before), moment(expires), moment(created)
@@ -51,15 +48,21 @@ func (s *session) Revocations(ctx context.Context, after int64, alive time.Time,
 // PutRevocation implements store.Tx. It also forgets revocations that ended more
 // than a day before r.CreatedAt: the table is bounded by what is alive.
 func (t *tx) PutRevocation(ctx context.Context, r store.Revocation) (int64, error) {
-	if (r.JTI == "") == (r.Service == "") {
-		return 0, invalid("a revocation names one token or one service")
+	selectors := 0
+	for _, set := range []bool{r.JTI != "", r.Service != "", r.Issuer != "", r.KID != "", r.All} {
+		if set {
+			selectors++
+		}
 	}
-	seq, err := returning[int64](ctx, &t.session, "number a revocation", nextRevocation)
+	if selectors != 1 || r.Subject != "" && r.Issuer == "" || r.ServiceUID != "" && r.Service == "" {
+		return 0, invalid("a revocation names exactly one thing")
+	}
+	seq, err := t.nextSeq(ctx)
 	if err != nil {
 		return 0, err
 	}
 	if _, err := t.exec(ctx, "put a revocation", insertRevocation, seq, r.JTI, r.Service, r.ServiceUID,
-		micros(r.Before), micros(r.ExpiresAt), micros(r.CreatedAt)); err != nil {
+		micros(r.Before), micros(r.ExpiresAt), micros(r.CreatedAt), r.Issuer, r.Subject, r.KID, flag(r.All)); err != nil {
 		return 0, err
 	}
 	if r.CreatedAt.IsZero() {

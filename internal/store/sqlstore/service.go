@@ -7,18 +7,19 @@ import (
 	"github.com/countersign/countersign/internal/store"
 )
 
-const serviceColumns = `uid, name, tenant, owner, scopes, audiences, token_lifetime, disabled, revision, created_at, updated_at`
+const serviceColumns = `uid, name, tenant, owner, scopes, audiences, token_lifetime, disabled, revision, created_at, updated_at,
+jwks, jwks_uri, tokens_per_minute`
 
 const (
 	insertService = `INSERT INTO service (` + serviceColumns + `)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
 
 	// A name and a uid belong together for ever, so the name is a condition here.
 	updateService = `UPDATE service SET tenant = $4, owner = $5, scopes = $6, audiences = $7, token_lifetime = $8,
-disabled = $9, revision = $3, updated_at = $10
+disabled = $9, revision = $3, updated_at = $10, jwks = $11, jwks_uri = $12, tokens_per_minute = $13
 WHERE uid = $1 AND name = $2 AND revision = $3 - 1`
 
-	deleteService = `DELETE FROM service WHERE uid = $1`
+	deleteService = `DELETE FROM service WHERE uid = $1 RETURNING name`
 )
 
 var selectService = query[store.Service]{"read a service", `SELECT ` + serviceColumns + ` FROM service WHERE name = $1`, scanService}
@@ -30,10 +31,11 @@ var selectServiceUID = query[string]{"change a service", `SELECT uid FROM servic
 func scanService(r row) (store.Service, error) {
 	var (
 		s                          store.Service
-		scopes, audiences          string
+		scopes, audiences, jwks    string
 		lifetime, created, updated int64
 	)
-	err := r.Scan(&s.UID, &s.Name, &s.Tenant, &s.Owner, &scopes, &audiences, &lifetime, &s.Disabled, &s.Revision, &created, &updated)
+	err := r.Scan(&s.UID, &s.Name, &s.Tenant, &s.Owner, &scopes, &audiences, &lifetime, &s.Disabled, &s.Revision, &created, &updated,
+		&jwks, &s.JWKSURI, &s.TokensPerMinute)
 	if err != nil {
 		return store.Service{}, err
 	}
@@ -43,6 +45,7 @@ func scanService(r row) (store.Service, error) {
 	if s.Audiences, err = wordsOf(audiences); err != nil {
 		return store.Service{}, err
 	}
+	s.JWKS = bytesOf([]byte(jwks))
 	s.TokenLifetime = time.Duration(lifetime) * time.Microsecond
 	s.CreatedAt, s.UpdatedAt = moment(created), moment(updated)
 	return s, nil
@@ -72,8 +75,12 @@ func (t *tx) CreateService(ctx context.Context, s store.Service) error {
 		return err
 	}
 	_, err = t.exec(ctx, "create a service", insertService, s.UID, s.Name, s.Tenant, s.Owner, scopes, audiences,
-		s.TokenLifetime.Microseconds(), flag(s.Disabled), int64(1), micros(s.CreatedAt), micros(s.UpdatedAt))
-	return err
+		s.TokenLifetime.Microseconds(), flag(s.Disabled), int64(1), micros(s.CreatedAt), micros(s.UpdatedAt),
+		string(s.JWKS), s.JWKSURI, s.TokensPerMinute)
+	if err != nil {
+		return err
+	}
+	return t.note(ctx, kindService, s.Name)
 }
 
 // UpdateService implements store.ServiceWriter.
@@ -83,9 +90,13 @@ func (t *tx) UpdateService(ctx context.Context, s store.Service) error {
 		return err
 	}
 	changed, err := t.exec(ctx, "change a service", updateService, s.UID, s.Name, s.Revision, s.Tenant, s.Owner,
-		scopes, audiences, s.TokenLifetime.Microseconds(), flag(s.Disabled), micros(s.UpdatedAt))
-	if err != nil || changed == 1 {
+		scopes, audiences, s.TokenLifetime.Microseconds(), flag(s.Disabled), micros(s.UpdatedAt),
+		string(s.JWKS), s.JWKSURI, s.TokensPerMinute)
+	if err != nil {
 		return err
+	}
+	if changed == 1 {
+		return t.note(ctx, kindService, s.Name)
 	}
 	if _, err := selectServiceUID.one(ctx, &t.session, s.UID); err != nil {
 		return err // NotFound: no such uid
@@ -95,11 +106,11 @@ func (t *tx) UpdateService(ctx context.Context, s store.Service) error {
 
 // DeleteService implements store.ServiceWriter. The secrets go by the foreign key.
 func (t *tx) DeleteService(ctx context.Context, uid string) error {
-	changed, err := t.exec(ctx, "delete a service", deleteService, uid)
-	if err == nil && changed == 0 {
-		return notFound("delete a service")
+	name, err := returning[string](ctx, &t.session, "delete a service", deleteService, uid)
+	if err != nil {
+		return err
 	}
-	return err
+	return t.note(ctx, kindService, name)
 }
 
 func serviceLists(s store.Service) (scopes, audiences string, err error) {

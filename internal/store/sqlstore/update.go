@@ -29,7 +29,10 @@ func newWriter(d dialect, pool *sql.DB, reads *atomic.Int64) *writer {
 }
 
 // tx is a write transaction.
-type tx struct{ session }
+type tx struct {
+	session
+	seq int64 // the last number that this transaction took from the feed; 0 = none
+}
 
 const (
 	commit   = "COMMIT"

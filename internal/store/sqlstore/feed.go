@@ -1,0 +1,103 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/countersign/countersign/internal/store"
+)
+
+// Kinds of changes that are not kinds of objects.
+const (
+	kindService    = "Service"
+	kindSigningKey = "SigningKey"
+)
+
+const (
+	// The counter's row stays locked until the commit, on every database. So numbers
+	// are given in the order of the commits, and nobody sees n+1 before n (RULES E2).
+	nextSeq = `INSERT INTO counter (name, value) VALUES ('feed', 1)
+ON CONFLICT (name) DO UPDATE SET value = counter.value + 1 RETURNING value`
+
+	insertChange = `INSERT INTO change (seq, kind, name, changed_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (seq, kind, name) DO NOTHING`
+
+	deleteChanges = `DELETE FROM change WHERE changed_at < $1`
+)
+
+// keepChanges is how long a change is kept for processes that have not seen it.
+const keepChanges = 24 * time.Hour
+
+var selectFeedHead = query[int64]{"read the feed's head", `SELECT COALESCE(MAX(value), 0) FROM counter WHERE name = 'feed'`, scanNumber}
+
+// A page ends at the end of a transaction: the last number is read in full.
+var selectChanges = query[store.Change]{"list changes", `SELECT seq, kind, name, changed_at FROM change
+WHERE seq > $1 AND seq <= (SELECT COALESCE(MAX(seq), 0) FROM (SELECT seq FROM change WHERE seq > $1 ORDER BY seq LIMIT $2) AS page)
+ORDER BY seq, kind, name`, scanChange}
+
+func scanNumber(r row) (int64, error) {
+	var n int64
+	err := r.Scan(&n)
+	return n, err
+}
+
+func scanChange(r row) (store.Change, error) {
+	var c store.Change
+	var at int64
+	if err := r.Scan(&c.Seq, &c.Kind, &c.Name, &at); err != nil {
+		return store.Change{}, err
+	}
+	c.At = moment(at)
+	return c, nil
+}
+
+// FeedHead implements store.Feed.
+func (s *Store) FeedHead(ctx context.Context) (store.FeedHead, error) {
+	seq, err := selectFeedHead.one(ctx, &s.session)
+	if err != nil {
+		return store.FeedHead{}, err
+	}
+	return store.FeedHead{Seq: seq, Now: time.Now().UTC().Truncate(time.Microsecond)}, nil
+}
+
+// Changes implements store.Feed.
+func (s *Store) Changes(ctx context.Context, after int64, max int) ([]store.Change, error) {
+	n, err := limit(max)
+	if err != nil {
+		return nil, err
+	}
+	return selectChanges.list(ctx, &s.session, after, n)
+}
+
+// Hints implements store.Feed.
+func (s *Store) Hints() <-chan struct{} { return nil }
+
+// Serialize implements store.Tx: whoever takes a number holds the counter's row.
+func (t *tx) Serialize(ctx context.Context) error {
+	_, err := t.nextSeq(ctx)
+	return err
+}
+
+func (t *tx) nextSeq(ctx context.Context) (int64, error) {
+	seq, err := returning[int64](ctx, &t.session, "number a change", nextSeq)
+	if err == nil {
+		t.seq = seq
+	}
+	return seq, err
+}
+
+// note tells the other processes that something changed.
+func (t *tx) note(ctx context.Context, kind, name string) error {
+	first := t.seq == 0
+	if first {
+		if _, err := t.nextSeq(ctx); err != nil {
+			return err
+		}
+	}
+	now := time.Now()
+	if _, err := t.exec(ctx, "note a change", insertChange, t.seq, kind, name, micros(now)); err != nil || !first {
+		return err
+	}
+	_, err := t.exec(ctx, "forget old changes", deleteChanges, micros(now.Add(-keepChanges)))
+	return err
+}
