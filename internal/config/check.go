@@ -52,6 +52,10 @@ func (l *loader) finishMaster() error {
 		return invalid(countersign.ReasonParameterInvalid,
 			fmt.Sprintf("%s and %s exclude each other", l.at("keys.master.file"), l.at("keys.master.env")))
 	}
+	if !l.cfg.Store.IsZero() && master.MasterEnv == "" && !master.MasterFileConfigured {
+		return invalid(countersign.ReasonParameterMissing,
+			l.at("store")+" is PostgreSQL: set keys.master.file or keys.master.env, since every replica needs the same master key")
+	}
 	if master.MasterEnv == "" {
 		if !master.MasterFileConfigured {
 			master.MasterFile = filepath.Join(l.cfg.Data, "master.key")

@@ -24,6 +24,13 @@ type Config struct {
 	TLS            TLS
 	Keys           Keys
 	Tokens         Tokens
+	// Store is the URL of a PostgreSQL database; none = SQLite in Data.
+	Store      countersign.Secret
+	Revocation Revocation
+	Audit      Audit
+	Limits     Limits
+	// Resources are files and folders whose documents are applied at start.
+	Resources []string
 	// ExposeReasons adds "reason" to what denied callers get.
 	ExposeReasons bool
 	Ops           Ops
@@ -47,6 +54,34 @@ type Keys struct {
 	MasterFileConfigured bool
 	MasterEnv            string
 	MasterText           countersign.Secret
+	// PreviousMasterFile opens what the master key did not seal yet; "" = none.
+	PreviousMasterFile string
+	// RotationPeriod is how long a signing key is used; default 30d.
+	RotationPeriod time.Duration
+}
+
+// Revocation: how old what is known of revocations may get (default 10m) before a
+// replica refuses, and whether it goes on serving then. SQLite is never stale.
+type Revocation struct {
+	MaxStaleness time.Duration
+	ServeStale   bool
+}
+
+// Audit: what happens to events while PostgreSQL is away. They go to a spool in Data of
+// SpoolBytes at most (default 256 MiB), or with RefuseInOutage nothing is decided.
+type Audit struct {
+	RefuseInOutage bool
+	SpoolBytes     int64
+}
+
+// Limits of the listeners, each for one process.
+type Limits struct {
+	// Connections that are open at a time (default 16384); Concurrency are requests
+	// under way (default 4096), of which one address has a quarter.
+	Connections, Concurrency int64
+	// RequestsPerAddress (default 2000; loopback has none) and RequestsPerIdentity
+	// (default 2000) are requests a second; 0 = no limit.
+	RequestsPerAddress, RequestsPerIdentity int64
 }
 
 // Tokens: Lifetime 1m to 1h (default 15m); SigningAlgorithm ES256 (default), RS256, EdDSA.
@@ -62,7 +97,12 @@ func defaults() Config {
 	return Config{
 		Data:   "countersign-data",
 		Listen: Listen{API: "127.0.0.1:8440", Ops: "127.0.0.1:8449"},
+		Keys:   Keys{RotationPeriod: 30 * day},
 		Tokens: Tokens{Lifetime: 15 * time.Minute, SigningAlgorithm: "ES256"},
+
+		Revocation: Revocation{MaxStaleness: 10 * time.Minute},
+		Audit:      Audit{SpoolBytes: 256 << 20},
+		Limits:     Limits{Connections: 16384, Concurrency: 4096, RequestsPerAddress: 2000, RequestsPerIdentity: 2000},
 	}
 }
 

@@ -38,8 +38,12 @@ func TestLoadWithoutAnything(t *testing.T) {
 	want := Config{
 		Data:   filepath.Join(here, "countersign-data"),
 		Listen: Listen{API: "127.0.0.1:8440", Ops: "127.0.0.1:8449"},
-		Keys:   Keys{MasterFile: filepath.Join(here, "countersign-data", "master.key")},
+		Keys:   Keys{MasterFile: filepath.Join(here, "countersign-data", "master.key"), RotationPeriod: 30 * day},
 		Tokens: Tokens{Lifetime: 15 * time.Minute, SigningAlgorithm: "ES256"},
+
+		Revocation: Revocation{MaxStaleness: 10 * time.Minute},
+		Audit:      Audit{SpoolBytes: 256 << 20},
+		Limits:     Limits{Connections: 16384, Concurrency: 4096, RequestsPerAddress: 2000, RequestsPerIdentity: 2000},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(countersign.Secret{}), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Error(diff)
@@ -61,8 +65,13 @@ trusted_proxies:
 tls:
   cert_file: tls.crt
   key_file: /etc/tls.key
-keys: {master: {file: 'my master.key'}}
+store: postgres://countersign@db/countersign
+keys: {master: {file: 'my master.key', previous_file: old.key}, rotation_period: 7d}
 tokens: {lifetime: 5m, signing_algorithm: EdDSA}
+revocation: {max_staleness: 1m, when_stale: serve}
+audit: {on_store_outage: refuse, spool_bytes: 1048576}
+limits: {connections: 100, concurrency: 200, requests_per_address: 0, requests_per_identity: 7}
+resources: [./resources, /etc/countersign/more.yaml]
 expose_reasons: true
 ops: {pprof: true}
 `)
@@ -76,9 +85,16 @@ ops: {pprof: true}
 		Listen: Listen{API: "0.0.0.0:8440", Ops: "[::1]:9"}, InsecureHTTP: []string{"api"},
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32")},
 		TLS:            TLS{CertFile: filepath.Join(dir, "tls.crt"), KeyFile: "/etc/tls.key"},
-		Keys:           Keys{MasterFile: filepath.Join(dir, "my master.key"), MasterFileConfigured: true},
-		Tokens:         Tokens{Lifetime: 5 * time.Minute, SigningAlgorithm: "EdDSA"},
-		ExposeReasons:  true, Ops: Ops{Pprof: true},
+		Keys: Keys{MasterFile: filepath.Join(dir, "my master.key"), MasterFileConfigured: true,
+			PreviousMasterFile: filepath.Join(dir, "old.key"), RotationPeriod: 7 * day},
+		Tokens:     Tokens{Lifetime: 5 * time.Minute, SigningAlgorithm: "EdDSA"},
+		Store:      countersign.NewSecret("postgres://countersign@db/countersign"),
+		Revocation: Revocation{MaxStaleness: time.Minute, ServeStale: true},
+		Audit:      Audit{RefuseInOutage: true, SpoolBytes: 1 << 20},
+		Limits:     Limits{Connections: 100, Concurrency: 200, RequestsPerIdentity: 7},
+		Resources:  []string{filepath.Join(dir, "resources"), "/etc/countersign/more.yaml"},
+
+		ExposeReasons: true, Ops: Ops{Pprof: true},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(countersign.Secret{}), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Error(diff)

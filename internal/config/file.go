@@ -207,6 +207,8 @@ func scalar(node ast.Node, k kind) (string, bool) {
 		return n.Value, true
 	case *ast.BoolNode:
 		return n.GetToken().Value, k == kindBool
+	case *ast.IntegerNode:
+		return n.GetToken().Value, k == kindNumber
 	}
 	return "", false
 }

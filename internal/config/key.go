@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 )
 
 // kind is what the YAML value of a key must be.
@@ -13,6 +14,7 @@ const (
 	kindText kind = iota
 	kindBool
 	kindList
+	kindNumber
 )
 
 // value is what one key was set to, from the file or from the environment.
@@ -40,6 +42,7 @@ var keyTable = []key{
 		return v.text == "" || isIssuer(v.text)
 	}},
 	{"data", kindText, "the path of a folder", func(c *Config, v value) bool { return setPath(&c.Data, v) }},
+	{"store", kindText, "postgres://USER@HOST/DATABASE, or nothing for SQLite in the data folder", setStore},
 	{"listen.api", kindText, "an address HOST:PORT, HOST an IP address, localhost or nothing", func(c *Config, v value) bool { return setAddress(&c.Listen.API, v) }},
 	{"listen.ops", kindText, "an address HOST:PORT, HOST an IP address, localhost or nothing", func(c *Config, v value) bool { return setAddress(&c.Listen.Ops, v) }},
 	{"insecure_http", kindList, "a list of listeners; api is the only one that can be in it", func(c *Config, v value) bool {
@@ -57,11 +60,42 @@ var keyTable = []key{
 		c.Keys.MasterEnv = v.text
 		return isVariable(v.text)
 	}},
+	{"keys.master.previous_file", kindText, "the path of a file", func(c *Config, v value) bool { return setPath(&c.Keys.PreviousMasterFile, v) }},
+	{"keys.rotation_period", kindText, "a duration with a unit from 1h to 400d", func(c *Config, v value) bool {
+		return setDuration(&c.Keys.RotationPeriod, v, time.Hour, 400*day)
+	}},
 	{"tokens.lifetime", kindText, "a duration with a unit from 1m to 1h, in whole seconds", setLifetime},
 	{"tokens.signing_algorithm", kindText, "ES256, RS256 or EdDSA", func(c *Config, v value) bool {
 		c.Tokens.SigningAlgorithm = v.text
 		return slices.Contains([]string{"ES256", "RS256", "EdDSA"}, v.text)
 	}},
+	{"revocation.max_staleness", kindText, "a duration with a unit from 5s to 1d", func(c *Config, v value) bool {
+		return setDuration(&c.Revocation.MaxStaleness, v, 5*time.Second, day)
+	}},
+	{"revocation.when_stale", kindText, "refuse or serve", func(c *Config, v value) bool {
+		c.Revocation.ServeStale = v.text == "serve"
+		return v.text == "serve" || v.text == "refuse"
+	}},
+	{"audit.on_store_outage", kindText, "spool or refuse", func(c *Config, v value) bool {
+		c.Audit.RefuseInOutage = v.text == "refuse"
+		return v.text == "spool" || v.text == "refuse"
+	}},
+	{"audit.spool_bytes", kindNumber, "a number of bytes from 1048576 to 1099511627776", func(c *Config, v value) bool {
+		return setNumber(&c.Audit.SpoolBytes, v, 1<<20, 1<<40)
+	}},
+	{"limits.connections", kindNumber, "a number from 16 to 1000000", func(c *Config, v value) bool {
+		return setNumber(&c.Limits.Connections, v, 16, 1_000_000)
+	}},
+	{"limits.concurrency", kindNumber, "a number from 16 to 1000000", func(c *Config, v value) bool {
+		return setNumber(&c.Limits.Concurrency, v, 16, 1_000_000)
+	}},
+	{"limits.requests_per_address", kindNumber, "a number of requests a second, 0 for no limit", func(c *Config, v value) bool {
+		return setNumber(&c.Limits.RequestsPerAddress, v, 0, 1_000_000)
+	}},
+	{"limits.requests_per_identity", kindNumber, "a number of requests a second, 0 for no limit", func(c *Config, v value) bool {
+		return setNumber(&c.Limits.RequestsPerIdentity, v, 0, 1_000_000)
+	}},
+	{"resources", kindList, "a list of files and folders", setResources},
 	{"expose_reasons", kindBool, "true or false", func(c *Config, v value) bool { return setBool(&c.ExposeReasons, v) }},
 	{"ops.pprof", kindBool, "true or false", func(c *Config, v value) bool { return setBool(&c.Ops.Pprof, v) }},
 }
@@ -69,8 +103,8 @@ var keyTable = []key{
 // laterKeys are keys and sections that later versions serve. They are refused rather
 // than ignored: whoever writes one relies on it.
 var laterKeys = []string{
-	"store", "account_id", "listen.s3", "listen.ext_authz", "sts", "s3", "revocation", "iam",
-	"audit", "allowed_paths", "resources", "tls.client_ca_file", "keys.master.aws_kms",
+	"account_id", "listen.s3", "listen.ext_authz", "sts", "s3", "iam", "audit.retention",
+	"audit.checkpoint_sink", "allowed_paths", "tls.client_ca_file", "keys.master.aws_kms",
 }
 
 func findKey(path string) (key, bool) {

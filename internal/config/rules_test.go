@@ -194,3 +194,48 @@ func FuzzParseDuration(f *testing.F) {
 		}
 	})
 }
+
+// TestRuleB8: replicas that share a database need one master key, so none is made.
+func TestRuleB8PostgreSQLNeedsAMasterKey(t *testing.T) {
+	t.Parallel()
+	const store = "store: postgres://countersign:sEcReT@db/countersign\n"
+	for name, tt := range map[string]struct {
+		content string
+		environ []string
+		good    bool
+	}{
+		"none":          {store, nil, false},
+		"file":          {store + "keys: {master: {file: m.key}}", nil, true},
+		"environment":   {store + "keys: {master: {env: MASTER}}", []string{"MASTER=x"}, true},
+		"previous only": {store + "keys: {master: {previous_file: m.key}}", nil, false},
+		"by variable":   {"", []string{"COUNTERSIGN_STORE=postgres://db/c"}, false},
+		"not a URL":     {"store: db.sqlite\nkeys: {master: {file: m.key}}", nil, false},
+		"no database":   {"store: postgres://db\nkeys: {master: {file: m.key}}", nil, false},
+		"mysql":         {"store: mysql://db/c\nkeys: {master: {file: m.key}}", nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := Load(write(t, tt.content), tt.environ)
+			if (err == nil) != tt.good {
+				t.Errorf("got %v", err)
+			}
+			if err != nil && strings.Contains(err.Error(), "sEcReT") {
+				t.Error("the error quotes the password")
+			}
+		})
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{"15", "1000001", "-1", "1.5", "1e3", "0x10", "true", "'100 '", "[100]", "{}", "+100"} {
+		if _, err := Load(write(t, "limits: {connections: "+bad+"}"), nil); err == nil {
+			t.Errorf("connections: %s was taken", bad)
+		}
+	}
+	for _, good := range []string{"16", "'100'"} {
+		if _, err := Load(write(t, "limits: {connections: "+good+"}"), nil); err != nil {
+			t.Errorf("connections: %s: %v", good, err)
+		}
+	}
+}

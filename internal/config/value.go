@@ -50,6 +50,40 @@ func setLifetime(c *Config, v value) bool {
 	return err == nil && d >= time.Minute && d <= time.Hour && d%time.Second == 0
 }
 
+func setDuration(target *time.Duration, v value, least, most time.Duration) bool {
+	d, err := ParseDuration(v.text)
+	*target = d
+	return err == nil && d >= least && d <= most && d%time.Second == 0
+}
+
+func setNumber(target *int64, v value, least, most int64) bool {
+	n, err := strconv.ParseInt(v.text, 10, 64)
+	*target = n
+	return err == nil && n >= least && n <= most && strconv.FormatInt(n, 10) == v.text
+}
+
+// setStore keeps the whole text secret: it may hold a password.
+func setStore(c *Config, v value) bool {
+	c.Store = countersign.NewSecret(v.text)
+	if v.text == "" {
+		return true
+	}
+	u, err := url.Parse(v.text)
+	return err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql") && u.Path != "" && u.Path != "/"
+}
+
+func setResources(c *Config, v value) bool {
+	c.Resources = nil
+	for _, item := range v.items {
+		var path string
+		if !setPath(&path, value{text: item, base: v.base}) {
+			return false
+		}
+		c.Resources = append(c.Resources, path)
+	}
+	return true
+}
+
 func setBool(target *bool, v value) bool {
 	*target = v.text == "true"
 	return v.text == "true" || v.text == "false"

@@ -11,6 +11,9 @@ type peerKey struct{}
 // ConnContext is for http.Server.ConnContext: it notes the user id of the process at
 // the other end of a Unix socket, as the kernel knows it. [Serve] sets it.
 func ConnContext(ctx context.Context, conn net.Conn) context.Context {
+	if placed, ok := conn.(*placedConn); ok {
+		conn = placed.Conn
+	}
 	unix, ok := conn.(*net.UnixConn)
 	if !ok {
 		return ctx

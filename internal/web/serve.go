@@ -37,6 +37,9 @@ type ServeConfig struct {
 	// WriteTimeout is from the end of the request's header to the end of the answer;
 	// 0 = 60 s.
 	WriteTimeout time.Duration
+	// MaxConnections bounds the open connections: further ones wait in the kernel's
+	// queue until one ends. 0 = no bound.
+	MaxConnections int
 }
 
 // Serve answers requests until ctx ends, then accepts no more, lets those under way
@@ -52,6 +55,9 @@ func Serve(ctx context.Context, cfg ServeConfig) error {
 	}
 	if cfg.Drain <= 0 {
 		cfg.Drain = defaultDrain
+	}
+	if cfg.MaxConnections > 0 {
+		cfg.Listener = limitConnections(cfg.Listener, cfg.MaxConnections)
 	}
 	// Requests must survive the signal to stop, but not the end of the drain.
 	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))

@@ -33,6 +33,10 @@ type Config struct {
 	// MaxConcurrent bounds the requests under way: more get 503 at once. 0 = 4096. One
 	// address (IPv6: its /64) has a quarter of them, or 64 where that is more.
 	MaxConcurrent int
+	// AddressRate is how many requests a second one address (IPv6: its /64) may send,
+	// whoever it is; twice as many at once, more get 429. 0 = no limit. Loopback and
+	// Unix sockets have none: who is on this machine can do worse.
+	AddressRate int
 	// Observe is called after each request, for metrics; nil = not. route is the mux
 	// pattern, "" where none matched; status 0 means that the connection was cut
 	// before an answer.
@@ -60,6 +64,11 @@ func Wrap(cfg Config, next http.Handler) http.Handler {
 		w.limit = defaultMaxConcurrent
 	}
 	w.shares = newShares(w.limit)
+	if cfg.AddressRate > 0 {
+		w.rate = NewLimiter[netip.Prefix](LimiterConfig{
+			Every: time.Second / time.Duration(cfg.AddressRate), Burst: 2 * cfg.AddressRate, Now: w.now,
+		})
+	}
 	return w
 }
 
@@ -71,6 +80,7 @@ type wrapper struct {
 	hosts   hostCheck
 	limit   int64
 	shares  *shares
+	rate    *Limiter[netip.Prefix] // nil = no limit
 	observe func(route string, status int, d time.Duration)
 
 	underWay     atomic.Int64
@@ -92,6 +102,10 @@ func (p *wrapper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p.underWay.Add(1) > p.limit || !c.placed {
 		p.overloaded(r, start)
 		c.refuse(http.StatusServiceUnavailable, "temporarily_unavailable")
+		return
+	}
+	if p.rate != nil && c.addr.IsValid() && !c.addr.IsLoopback() && !p.rate.Allow(LimiterKey(c.addr)) {
+		c.refuse(http.StatusTooManyRequests, string(countersign.ReasonRateLimited))
 		return
 	}
 	if !p.hosts.allows(r.Host) {
@@ -150,7 +164,7 @@ func (p *wrapper) overloaded(r *http.Request, now time.Time) {
 // refuse answers for Wrap itself, before any front door was chosen.
 func (c *call) refuse(status int, word string) {
 	header := c.writer.Header()
-	if status == http.StatusServiceUnavailable {
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		SetRetryAfter(header, time.Second)
 	}
 	// An error here means that the client is gone.
