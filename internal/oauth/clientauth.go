@@ -95,14 +95,39 @@ func (h *Handler) authenticate(ctx context.Context, c credentials) (*registry.Se
 	if err != nil {
 		return nil, err
 	}
+	if err := h.prove(ctx, service, c); err != nil {
+		if errors.Is(err, countersign.BadClient) {
+			h.failures.Fail(key)
+		}
+		return nil, err
+	}
+	if h.identities != nil && !h.identities.Allow(service.Name) {
+		return nil, &countersign.Error{Code: countersign.Throttled, Reason: countersign.ReasonRateLimited,
+			Msg: "too many requests of this client; try again later", RetryAfter: time.Second}
+	}
+	return service, nil
+}
+
+// prove holds what was presented against what the service has.
+//
+// Errors: countersign.BadClient, Unavailable.
+func (h *Handler) prove(ctx context.Context, service *registry.Service, c credentials) error {
+	if c.method == privateKey {
+		if err := h.assertions.check(ctx, service, c.secret.Reveal()); err != nil {
+			return err
+		}
+		if service.Disabled {
+			return countersign.NewError(countersign.BadClient, countersign.ReasonClientDisabled, sayBadClient)
+		}
+		return nil
+	}
 	now := h.cfg.Now()
 	secret := h.secrets.match(service.Secrets, c.secret)
 	if reason := judge(service, secret, now); reason != countersign.ReasonOK {
-		h.failures.Fail(key)
-		return nil, countersign.NewError(countersign.BadClient, reason, sayBadClient)
+		return countersign.NewError(countersign.BadClient, reason, sayBadClient)
 	}
 	h.cfg.Registry.Used(service.Name, secret.ID, now)
-	return service, nil
+	return nil
 }
 
 // nobody stands for a client that is not registered.

@@ -21,6 +21,7 @@ type metadataBody struct {
 	RevocationEndpoint    string   `json:"revocation_endpoint"`
 	GrantTypes            []string `json:"grant_types_supported"`
 	TokenAuth             []string `json:"token_endpoint_auth_methods_supported"`
+	TokenAuthAlgorithms   []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	IntrospectionAuth     []string `json:"introspection_endpoint_auth_methods_supported"`
 	RevocationAuth        []string `json:"revocation_endpoint_auth_methods_supported"`
 	// ResponseTypes is required and may not be empty, but there is no authorization
@@ -36,7 +37,8 @@ type metadataBody struct {
 // newMetadata makes the document. An issuer's own trailing slash is not doubled.
 func newMetadata(issuer string) (document, error) {
 	base := strings.TrimSuffix(issuer, "/")
-	methods := []string{string(secretBasic), string(secretPost)}
+	methods := []string{string(secretBasic), string(secretPost), string(privateKey)}
+	algorithms := []string{"ES256", "RS256", "EdDSA"}
 	body, err := json.MarshalIndent(metadataBody{
 		Issuer:                issuer,
 		TokenEndpoint:         base + pathToken,
@@ -45,11 +47,12 @@ func newMetadata(issuer string) (document, error) {
 		RevocationEndpoint:    base + pathRevoke,
 		GrantTypes:            grantTypes(),
 		TokenAuth:             methods,
+		TokenAuthAlgorithms:   algorithms,
 		IntrospectionAuth:     methods,
 		RevocationAuth:        methods,
 		ResponseTypes:         []string{"none"},
 		SubjectTypes:          []string{"public"},
-		Algorithms:            []string{"ES256", "RS256", "EdDSA"},
+		Algorithms:            algorithms,
 	}, "", "  ")
 	if err != nil {
 		return document{}, countersign.WrapError(countersign.Internal, "", "oauth: discovery document", err)

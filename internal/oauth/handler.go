@@ -15,6 +15,7 @@ import (
 	"github.com/countersign/countersign/internal/authn"
 	"github.com/countersign/countersign/internal/keys"
 	"github.com/countersign/countersign/internal/registry"
+	"github.com/countersign/countersign/internal/store"
 	"github.com/countersign/countersign/internal/token"
 	"github.com/countersign/countersign/internal/web"
 )
@@ -29,7 +30,7 @@ const (
 	pathJWKS       = "/.well-known/jwks.json"
 )
 
-// Config of a [Handler]. All fields up to Authn are required.
+// Config of a [Handler]. All fields up to SingleUse are required.
 type Config struct {
 	// Issuer is our issuer URL, exactly as tokens carry it.
 	Issuer   string
@@ -39,6 +40,11 @@ type Config struct {
 	Audit    *audit.Log
 	Admin    *admin.Admin
 	Authn    *authn.Authenticator
+	// SingleUse remembers client assertions.
+	SingleUse store.SingleUse
+	// IdentityRate is how many requests a second one proven client may send, twice as
+	// many at once; 0 = no limit.
+	IdentityRate int
 	// Logger; nil = discard.
 	Logger *slog.Logger
 	// ExposeReasons adds "reason" to what refused clients get. The reasons of a
@@ -52,12 +58,15 @@ type Config struct {
 
 // Handler serves the endpoints. Safe for concurrent use.
 type Handler struct {
-	cfg       Config
-	secrets   secretChecker
-	failures  *web.Limiter[failureKey]
-	waiting   chan struct{} // one for each request in waitOut
-	metadata  document
-	endpoints []Route
+	cfg      Config
+	secrets  secretChecker
+	failures *web.Limiter[failureKey]
+	// identities limits clients that were proven, by name; nil = no limit.
+	identities *web.Limiter[string]
+	assertions *assertionChecker
+	waiting    chan struct{} // one for each request in waitOut
+	metadata   document
+	endpoints  []Route
 }
 
 // Route is one URL and what serves it.
@@ -71,7 +80,7 @@ type Route struct {
 //
 // Errors: countersign.Invalid.
 func New(cfg Config) (*Handler, error) {
-	if cfg.Keys == nil || cfg.Registry == nil || cfg.Minter == nil || cfg.Audit == nil || cfg.Admin == nil || cfg.Authn == nil {
+	if cfg.Keys == nil || cfg.Registry == nil || cfg.Minter == nil || cfg.Audit == nil || cfg.Admin == nil || cfg.Authn == nil || cfg.SingleUse == nil {
 		return nil, countersign.NewError(countersign.Invalid, "", "oauth: a required field of Config is missing")
 	}
 	issuer, err := url.Parse(cfg.Issuer)
@@ -89,6 +98,12 @@ func New(cfg Config) (*Handler, error) {
 	}
 	h := &Handler{cfg: cfg, secrets: newSecretChecker(cfg.Keys), waiting: make(chan struct{}, maxWaiting)}
 	h.failures = web.NewLimiter[failureKey](web.LimiterConfig{Every: failureEvery, Burst: failureBurst, Now: cfg.Now})
+	if cfg.IdentityRate > 0 {
+		h.identities = web.NewLimiter[string](web.LimiterConfig{
+			Every: time.Second / time.Duration(cfg.IdentityRate), Burst: 2 * cfg.IdentityRate, Now: cfg.Now,
+		})
+	}
+	h.assertions = newAssertionChecker(cfg.Issuer, cfg.SingleUse, cfg.Now)
 	if h.metadata, err = newMetadata(cfg.Issuer); err != nil {
 		return nil, err
 	}
@@ -111,6 +126,9 @@ func servable(issuer *url.URL) bool {
 // Routes returns every URL of this front door. Each has two patterns: one with the
 // method that is served and one that answers 405 to all others.
 func (h *Handler) Routes() []Route { return h.endpoints }
+
+// Close ends what fetches clients' keys.
+func (h *Handler) Close() { h.assertions.close() }
 
 // Mount adds every route to mux.
 func (h *Handler) Mount(mux *http.ServeMux) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/web"
+	"github.com/countersign/countersign/verify"
 )
 
 // maxForm is the largest body that is read, in bytes.
@@ -19,6 +20,7 @@ type authMethod string
 const (
 	secretBasic authMethod = "client_secret_basic"
 	secretPost  authMethod = "client_secret_post"
+	privateKey  authMethod = "private_key_jwt"
 )
 
 // credentials are what a request says of its client; nothing of it is proven. The
@@ -26,6 +28,7 @@ const (
 type credentials struct {
 	method authMethod
 	id     string
+	// secret is the client secret or the assertion.
 	secret countersign.Secret
 }
 
@@ -43,7 +46,6 @@ type tokenRequest struct {
 //
 // Divergence: RFC 6749 §3.2 ignores unrecognised parameters; these are refused.
 var foreignParameters = map[string]bool{
-	"client_assertion": true, "client_assertion_type": true, // RFC 7521 §4.2
 	"assertion": true,                                                                                  // RFC 7521 §4.1
 	"code":      true, "redirect_uri": true, "refresh_token": true, "username": true, "password": true, // RFC 6749 §4
 	"code_verifier": true,                                                                            // RFC 7636 §4.5
@@ -128,9 +130,11 @@ func parseCredentials(r *http.Request, form web.Form) (credentials, error) {
 	headers := r.Header["Authorization"]
 	id, secret := form.Value("client_id"), form.Value("client_secret")
 	switch {
-	case form.Value("client_assertion") != "":
-		// At every endpoint: whoever sends one must not pass for somebody without credentials.
-		return credentials{}, invalid(countersign.ReasonParameterInvalid, "client_assertion is not supported here")
+	case form.Value("client_assertion") != "" || form.Value("client_assertion_type") != "":
+		if len(headers) > 0 || secret != "" {
+			return credentials{id: id}, invalid(countersign.ReasonClientAuthDoubled, "the client authenticates in two ways at once")
+		}
+		return parseAssertion(form.Value("client_assertion_type"), form.Value("client_assertion"), id)
 	case len(headers) > 1:
 		return credentials{}, countersign.NewError(countersign.BadHeader, countersign.ReasonHeaderDuplicated,
 			"there is more than one Authorization header")
@@ -154,6 +158,23 @@ func parseCredentials(r *http.Request, form web.Form) (credentials, error) {
 	return credentials{id: id}, nil
 }
 
+// parseAssertion finds out which client an assertion is said to be of.
+//
+// Source: RFC 7521 §4.2, RFC 7523 §3.
+func parseAssertion(kind, assertion, id string) (credentials, error) {
+	switch {
+	case assertion == "":
+		return credentials{id: id}, missing("client_assertion")
+	case kind != assertionType:
+		return credentials{id: id}, invalid(countersign.ReasonParameterInvalid, "client_assertion_type is not "+assertionType)
+	}
+	claimed, err := verify.ParseUnverified(assertion)
+	if err != nil || claimed.Subject == "" || claimed.Subject != claimed.Issuer || id != "" && id != claimed.Subject {
+		return credentials{id: id}, countersign.NewError(countersign.BadClient, countersign.ReasonAssertionInvalid, sayBadClient)
+	}
+	return credentials{method: privateKey, id: claimed.Subject, secret: countersign.NewSecret(assertion)}, nil
+}
+
 // parseBasic reads an Authorization header of the Basic scheme. Its two parts are
 // form-encoded before they are joined and base64-encoded.
 //
@@ -163,7 +184,7 @@ func parseBasic(header string) (credentials, error) {
 	scheme, encoded, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(scheme, "Basic") {
 		return credentials{}, countersign.NewError(countersign.Unauthenticated, countersign.ReasonHeaderMalformed,
-			"clients authenticate with client_secret_basic or client_secret_post")
+			"clients authenticate with client_secret_basic, client_secret_post or private_key_jwt")
 	}
 	decoded, err := base64.StdEncoding.Strict().DecodeString(strings.TrimLeft(encoded, " "))
 	if err != nil {

@@ -106,7 +106,7 @@ func TestParseTokenRequest(t *testing.T) {
 		{name: "secret without id", body: "grant_type=client_credentials&client_secret=s", code: countersign.Invalid, reason: countersign.ReasonParameterMissing},
 		{name: "bearer", body: "grant_type=client_credentials", headers: []string{"Authorization", "Bearer x"}, code: countersign.Unauthenticated, reason: countersign.ReasonHeaderMalformed},
 		{name: "bearer beside a secret", body: "grant_type=client_credentials&client_id=a&client_secret=s", headers: []string{"Authorization", "Bearer x"}, code: countersign.Unauthenticated, reason: countersign.ReasonHeaderMalformed},
-		{name: "assertion", body: "grant_type=client_credentials&client_assertion=x", headers: auth, code: countersign.Invalid, reason: countersign.ReasonParameterInvalid},
+		{name: "assertion", body: "grant_type=client_credentials&client_assertion=x", headers: auth, code: countersign.Invalid, reason: countersign.ReasonClientAuthDoubled},
 		{name: "subject token", body: "grant_type=client_credentials&subject_token=x", headers: auth, code: countersign.Invalid, reason: countersign.ReasonParameterInvalid},
 		{name: "DPoP", body: "grant_type=client_credentials", headers: append(slices.Clone(auth), "DPoP", "x"), code: countersign.Invalid, reason: countersign.ReasonParameterInvalid},
 		{name: "too large", body: "grant_type=client_credentials&x=" + strings.Repeat("x", maxForm), headers: auth, code: countersign.TooLarge, reason: countersign.ReasonBodyTooLarge},

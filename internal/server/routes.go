@@ -25,9 +25,11 @@ import (
 //	POST /api/iam/v1/admin/audit/verify                 iam    audit verify
 //	POST /api/iam/v1/system/audit/events                iam    receivers report
 func (s *Server) routes() (*http.ServeMux, error) {
-	door, err := oauth.New(oauth.Config{
+	var err error
+	s.oauth, err = oauth.New(oauth.Config{
 		Issuer: s.issuer, Keys: s.keys, Registry: s.registry, Minter: s.minter, Audit: s.audit,
-		Admin: s.admin, Authn: s.authn, Logger: s.logger, ExposeReasons: s.cfg.ExposeReasons, Now: s.now, Sleep: s.sleep,
+		Admin: s.admin, Authn: s.authn, SingleUse: s.store, IdentityRate: int(s.cfg.Limits.RequestsPerIdentity),
+		Logger: s.logger, ExposeReasons: s.cfg.ExposeReasons, Now: s.now, Sleep: s.sleep,
 	})
 	if err != nil {
 		return nil, err
@@ -39,7 +41,7 @@ func (s *Server) routes() (*http.ServeMux, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	door.Mount(mux)
+	s.oauth.Mount(mux)
 	for _, route := range s.iam.Routes() {
 		mux.Handle(route.Pattern, route.Handler)
 	}
@@ -49,6 +51,7 @@ func (s *Server) routes() (*http.ServeMux, error) {
 // wrap puts a listener's checks around the routes.
 func (s *Server) wrap(listener string, hosts []string, next http.Handler) http.Handler {
 	return web.Wrap(web.Config{
+		MaxConcurrent: int(s.cfg.Limits.Concurrency), AddressRate: int(s.cfg.Limits.RequestsPerAddress),
 		Logger: s.logger, Now: s.now, TrustedProxies: s.cfg.TrustedProxies, Hosts: hosts,
 		Observe: s.metrics.ObserveHTTP(listener),
 	}, next)

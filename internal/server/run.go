@@ -52,6 +52,7 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) serveAPI(ctx context.Context) error {
 	return web.Serve(ctx, web.ServeConfig{
 		Listener: s.listeners.api, Handler: s.wrap("api", s.hosts(), s.mux), TLS: s.tls, Logger: s.logger, Drain: drainTimeout,
+		MaxConnections: int(s.cfg.Limits.Connections),
 	})
 }
 
@@ -105,6 +106,9 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 	if s.iam != nil {
 		s.iam.Close()
+	}
+	if s.oauth != nil {
+		s.oauth.Close()
 	}
 	if s.registry != nil {
 		errs = append(errs, s.registry.FlushUsed(ctx))

@@ -23,6 +23,7 @@ import (
 	"github.com/countersign/countersign/internal/config"
 	"github.com/countersign/countersign/internal/iam"
 	"github.com/countersign/countersign/internal/keys"
+	"github.com/countersign/countersign/internal/oauth"
 	"github.com/countersign/countersign/internal/registry"
 	"github.com/countersign/countersign/internal/store"
 	"github.com/countersign/countersign/internal/store/sqlstore"
@@ -66,6 +67,7 @@ type Server struct {
 	admin    *admin.Admin
 	minter   *token.Minter
 	authn    *authn.Authenticator
+	oauth    *oauth.Handler
 	iam      *iam.API
 	mux      *http.ServeMux
 	tls      *tls.Config // nil = plain HTTP
