@@ -98,6 +98,9 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 
 // open goes from the disk upwards: each step needs those before it.
 func (s *Server) open(ctx context.Context) (err error) {
+	if err = s.refuseUnserved(); err != nil {
+		return err
+	}
 	if s.folder, err = openDataFolder(s.cfg.Data); err != nil {
 		return err
 	}
@@ -127,6 +130,20 @@ func (s *Server) open(ctx context.Context) (err error) {
 	s.addresses.URL = s.BaseURL()
 	s.warn(ctx)
 	return s.folder.writeListen(s.addresses)
+}
+
+// refuseUnserved refuses what the configuration knows and this version does not do yet:
+// whoever sets it relies on it.
+func (s *Server) refuseUnserved() error {
+	for key, set := range map[string]bool{
+		"store": !s.cfg.Store.IsZero(), "resources": len(s.cfg.Resources) > 0,
+		"keys.master.previous_file": s.cfg.Keys.PreviousMasterFile != "",
+	} {
+		if set {
+			return countersign.NewError(countersign.Unsupported, "", key+" is not served by this version")
+		}
+	}
+	return nil
 }
 
 // warn tells of settings that are allowed and easily mistaken.
