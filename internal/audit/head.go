@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -32,7 +33,8 @@ func (l *Log) seal() {
 		case <-timer.C: // at least sealEvery since the last time
 		}
 		if _, _, staged := l.state.next(); staged != nil {
-			if err := l.putHead(ctx, staged); err != nil {
+			// While the log spools the head waits.
+			if err := l.putHead(ctx, staged); err != nil && !errors.Is(err, errSpooling) {
 				l.cfg.Logger.WarnContext(ctx, "a signed audit head could not be stored", "cause", err)
 			}
 		}
@@ -83,7 +85,11 @@ func (l *Log) putHead(ctx context.Context, h *store.AuditHead) error {
 		return err
 	}
 	defer l.unlockTurn()
+	if l.Degraded() {
+		return unavailable(errSpooling) // also: its block is not there yet
+	}
 	if err := l.storeHead(ctx, h); err != nil {
+		l.degrade(ctx, err)
 		return err
 	}
 	l.state.stored(h)
@@ -91,7 +97,7 @@ func (l *Log) putHead(ctx context.Context, h *store.AuditHead) error {
 }
 
 func (l *Log) storeHead(ctx context.Context, h *store.AuditHead) error {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.writeTimeout())
 	defer cancel()
 	err := l.cfg.Store.Update(ctx, func(ctx context.Context, tx store.Tx) error { return tx.PutAuditHead(ctx, *h) })
 	if err != nil {
@@ -112,5 +118,9 @@ func (l *Log) sealNow(ctx context.Context) error {
 	if err != nil {
 		return unavailable(err)
 	}
-	return l.putHead(ctx, &h)
+	if err = l.putHead(ctx, &h); err != nil && l.Degraded() {
+		l.state.seal(h, true) // it waits for the store, or the next process signs
+		return nil
+	}
+	return err
 }

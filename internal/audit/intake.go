@@ -23,7 +23,10 @@ const (
 	maxQueueBytes  = 16 << 20
 )
 
-var errClosed = errors.New("the audit log is closed")
+var (
+	errClosed = errors.New("the audit log is closed")
+	errHeld   = errors.New("the queue is full and the spool has no room for what is only recorded")
+)
 
 // batch is a set of commits that share one block, and the channel on which they
 // learn how it went.
@@ -64,6 +67,7 @@ type intake struct {
 	dropped int64
 	space   chan struct{} // closed when there is room again; nil = nobody waits
 	closed  bool
+	held    bool // nobody empties the queue now: who finds it full does not wait
 }
 
 func newIntake() *intake { return &intake{batch: &batch{done: make(chan struct{})}} }
@@ -116,7 +120,11 @@ func (in *intake) enqueue(ctx context.Context, l line, hurry func()) error {
 			}
 			return nil
 		}
-		if err := ctx.Err(); err != nil {
+		err := ctx.Err()
+		if err == nil && in.held {
+			err = errHeld
+		}
+		if err != nil {
 			in.dropped++
 			in.mu.Unlock()
 			return err
@@ -161,13 +169,26 @@ func (in *intake) wakeLocked() {
 	}
 }
 
-// take returns the commits that wait and as many queued events as fit beside them.
-// droppedEvent, given a count, returns the line that tells of dropped events.
-func (in *intake) take(droppedEvent func(count int64) line) (*batch, []line) {
+// hold says whether the queue can be emptied now. While it can't, an event that finds
+// it full is dropped at once and counted.
+func (in *intake) hold(held bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if held && !in.held {
+		in.wakeLocked()
+	}
+	in.held = held
+}
+
+// take returns the commits that wait and as many queued events as fit beside them
+// into room bytes; the commits are taken even if they don't fit. droppedEvent, given a
+// count, returns the line that tells of dropped events.
+func (in *intake) take(droppedEvent func(count int64) line, room int64) (*batch, []line) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	b := in.takeBatchLocked()
-	if in.dropped > 0 {
+	room -= int64(len(b.text))
+	if in.dropped > 0 && room > 0 {
 		l := droppedEvent(in.dropped)
 		in.lines = append(in.lines, l)
 		in.bytes += len(l.text)
@@ -176,7 +197,8 @@ func (in *intake) take(droppedEvent func(count int64) line) (*batch, []line) {
 	events := max(minQueuedEvents, maxBatchEvents-int(b.count))
 	size := max(minQueuedBytes, maxBatchBytes-len(b.text))
 	n := 0
-	for n < len(in.lines) && n < events && size > 0 {
+	for n < len(in.lines) && n < events && size > 0 && room >= int64(len(in.lines[n].text)) {
+		room -= int64(len(in.lines[n].text))
 		size -= len(in.lines[n].text)
 		in.bytes -= len(in.lines[n].text)
 		n++

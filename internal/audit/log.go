@@ -2,8 +2,10 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -29,12 +31,21 @@ type Config struct {
 	// HeadFile keeps a copy of the newest signed head outside the database, so that a
 	// cut of the database's tail is found; "" = none. Its folder must exist.
 	HeadFile string
+	// Spool is a folder (0700, made by Open if it is missing) for the blocks that an
+	// unavailable store can't take: they are durable there before Commit returns, and
+	// are stored in order when the store is back. "" = none: then an unavailable store
+	// refuses commits. It must outlive the process, and belong to one at a time.
+	Spool string
+	// SpoolMax bounds the spool, in bytes; 0 = 256 MiB. The last fifth is kept for
+	// commits. When it is full commits are refused.
+	SpoolMax int64
 	// Now is the clock of events and heads; nil = time.Now. Intervals are measured by
 	// the runtime's timers.
 	Now func() time.Time
 	// Logger; nil = discard.
 	Logger *slog.Logger
-	// Observer counts what happens, for metrics; nil = nobody.
+	// Observer counts what happens, for metrics; nil = nobody. It may be a
+	// [SpoolObserver] too.
 	Observer Observer
 }
 
@@ -50,8 +61,8 @@ const (
 
 // Log is the audit log of this process. Safe for concurrent use.
 //
-// Two goroutines belong to it: the writer, which stores what waits, and the sealer,
-// which signs heads. Close ends both.
+// The goroutines that belong to it: the writer, which stores what waits, the sealer,
+// which signs heads, and with a spool the one that stores it. Close ends them.
 type Log struct {
 	cfg      Config
 	in       *intake
@@ -60,6 +71,7 @@ type Log struct {
 	kick     chan struct{} // a commit waits
 	queued   chan struct{} // a recorded event waits
 	grown    chan struct{} // the chain grew
+	outage   chan struct{} // the store can't be written
 	stop     chan struct{} // closed by Close
 	running  sync.WaitGroup
 	closing  sync.Once
@@ -69,6 +81,9 @@ type Log struct {
 	turn    chan struct{}
 	doubt   *draft // a block of which we don't know whether it was stored
 	failing bool   // the last write failed
+
+	spool    *spool      // nil = none
+	spooling atomic.Bool // blocks go to the spool; set and cleared under the turn
 
 	state chainState
 	found []Finding // what Open found; never changes afterwards
@@ -80,14 +95,19 @@ type Log struct {
 // on behind that head: the hole stays a finding of Verify for ever. The tail is
 // signed at once, so that what a crash left unsigned is covered from now on.
 //
+// What an earlier process left in the spool is stored first.
+//
 // Errors: [countersign.Invalid] for a bad Config, [countersign.Unavailable] when the
-// store or the head file can't be read or written.
+// store, the head file or the spool can't be read or written.
 func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if cfg.Store == nil || cfg.Signer == nil {
 		return nil, countersign.NewError(countersign.Invalid, "", "audit: Store and Signer are required")
 	}
 	if cfg.Replica == "" || len(cfg.Replica) > maxReplicaName || !utf8.ValidString(cfg.Replica) {
 		return nil, countersign.NewError(countersign.Invalid, "", "audit: Replica must have 1 to 255 bytes of UTF-8")
+	}
+	if cfg.SpoolMax < 0 {
+		return nil, countersign.NewError(countersign.Invalid, "", "audit: SpoolMax must not be negative")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -101,15 +121,22 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	l := &Log{
 		cfg: cfg, in: newIntake(), refused: newRefusals(),
 		kick: make(chan struct{}, 1), queued: make(chan struct{}, 1), grown: make(chan struct{}, 1),
-		stop: make(chan struct{}), turn: make(chan struct{}, 1),
+		outage: make(chan struct{}, 1),
+		stop:   make(chan struct{}), turn: make(chan struct{}, 1),
 	}
 	l.buffers.New = func() any { b := make([]byte, 0, 1024); return &b }
 	l.turn <- struct{}{}
-	if err := l.recover(ctx); err != nil {
+	if err := l.openSpool(ctx); err != nil {
 		return nil, err
+	}
+	if err := l.recover(ctx); err != nil {
+		return nil, errors.Join(err, l.closeSpool())
 	}
 	l.running.Go(l.write)
 	l.running.Go(l.seal)
+	if l.spool != nil {
+		l.running.Go(l.restore)
+	}
 	return l, nil
 }
 
@@ -119,6 +146,8 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 // When ctx ends first it returns an error at once, although the event may still be
 // stored: the log then tells of a decision that did not take effect, never the other
 // way round. It must not be called from the function given to Transact.
+//
+// With a spool an event is durable, too, when it is there; see [Config].
 //
 // Errors: [countersign.Unavailable] when it could not be stored; then the decision
 // that it tells of must not take effect.
@@ -189,7 +218,8 @@ func (l *Log) RecordRefused(_ context.Context, e Event) {
 }
 
 // Close stores what is queued, signs the head and ends the writer. Commits after it
-// are refused. A second Close returns what the first did.
+// are refused. A second Close returns what the first did. In an outage what is queued
+// goes to the spool, and the next Open stores it.
 //
 // Errors: [countersign.Unavailable] when something could not be stored.
 func (l *Log) Close(ctx context.Context) error {
@@ -207,11 +237,17 @@ func (l *Log) shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		return unavailable(ctx.Err()) // the store hangs; the goroutines end with its timeout
 	}
+	if l.Degraded() {
+		_ = l.drainRest(ctx, spoolWriteTimeout) // else the next process does it
+	}
 	err := l.flush(ctx)
 	if err == nil {
 		err = l.sealNow(ctx)
 	}
 	l.failWaiting(err)
+	if e := l.closeSpool(); e != nil {
+		l.cfg.Logger.WarnContext(ctx, "the audit spool can't be closed", "cause", e)
+	}
 	if _, queued, dropped := l.in.waiting(); queued > 0 || dropped > 0 {
 		l.cfg.Logger.ErrorContext(ctx, "audit events were lost at the end", "queued", queued, "dropped", dropped)
 	}

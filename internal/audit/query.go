@@ -54,7 +54,8 @@ func compareHits(a, b *hit) int {
 }
 
 // Query returns matching events of all chains. Events that were recorded before the
-// call and not yet stored are stored first.
+// call and not yet stored are stored first; what waits in a spool is found when it is
+// in the store.
 //
 // The chains are merged by time. Events are in order within one answer. Across
 // answers an event may come late by as long as it was queued, about a second. One call looks at no more than 100,000 blocks:
@@ -74,7 +75,7 @@ func (l *Log) Query(ctx context.Context, q Query) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if err := l.flush(ctx); err != nil && !l.in.isClosed() {
+	if err := l.flush(ctx); err != nil && !l.in.isClosed() && !l.Degraded() {
 		return Result{}, err
 	}
 	tails, err := l.tails(ctx)
@@ -119,7 +120,7 @@ func (l *Log) tails(ctx context.Context) (map[string]int64, error) {
 		}
 		tails[replica] = tail.Seq
 	}
-	tails[l.cfg.Replica], _ = l.state.last()
+	tails[l.cfg.Replica], _ = l.state.inStore()
 	return tails, nil
 }
 

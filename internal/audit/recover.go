@@ -14,8 +14,30 @@ import (
 
 const maxReplicaName = 255
 
-// recover finds out where the chain goes on. See Open.
+// recover stores the spool and finds out where the chain goes on. See Open.
 func (l *Log) recover(ctx context.Context) error {
+	damaged := l.spool != nil && l.spool.damagedTail
+	for l.Degraded() {
+		// A long spool needs several rounds; each stores something or fails.
+		left := l.spool.left()
+		if err := l.drainRest(ctx, writeTimeout); err != nil && l.spool.left() >= left {
+			return unavailable(err)
+		}
+	}
+	if err := l.recoverChain(ctx); err != nil {
+		return err
+	}
+	if damaged {
+		// There was at least one block more. Its number stays free, so that Verify finds
+		// that it is gone.
+		seq, _, _ := l.state.next()
+		l.state.skip(seq)
+	}
+	l.state.storedAll()
+	return nil
+}
+
+func (l *Log) recoverChain(ctx context.Context) error {
 	tail, err := l.cfg.Store.AuditTail(ctx, l.cfg.Replica)
 	if err != nil && !errors.Is(err, countersign.NotFound) {
 		return unavailable(err)

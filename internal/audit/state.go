@@ -17,7 +17,12 @@ type chainState struct {
 	// staged waits for the next block's transaction. Seq 0 and nil = none.
 	sealed, row store.AuditHead
 	staged      *store.AuditHead
-	changed     chan struct{} // closed at the next change; nil = nobody waits
+	// durable and durableHash are seq and hash as far as the database has the chain: less
+	// while blocks wait in the spool.
+	durable     int64
+	durableHash []byte
+	changed     chan struct{} // closed when durable changes; nil = nobody waits
+	lost        []Finding     // records of the spool that are damaged
 }
 
 // last returns the last block's number and hash.
@@ -47,10 +52,69 @@ func (s *chainState) advance(seq int64, hash []byte, head *store.AuditHead) {
 	defer s.mu.Unlock()
 	s.seq, s.hash = seq, hash
 	s.storedLocked(head)
+	s.storedToLocked(seq, hash)
+}
+
+// spool makes a block the last one that is not in the database.
+func (s *chainState) spool(seq int64, hash []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seq, s.hash = seq, hash
+}
+
+// storedTo notes that the chain is in the database up to a block.
+func (s *chainState) storedTo(seq int64, hash []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.storedToLocked(seq, hash)
+}
+
+// storedAll notes that the whole chain is in the database.
+func (s *chainState) storedAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.storedToLocked(s.seq, s.hash)
+}
+
+func (s *chainState) storedToLocked(seq int64, hash []byte) {
+	s.durable, s.durableHash = seq, hash
 	if s.changed != nil {
 		close(s.changed)
 		s.changed = nil
 	}
+}
+
+// inStore returns the number and the hash up to which the chain is in the database.
+func (s *chainState) inStore() (seq int64, hash []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.durable, s.durableHash
+}
+
+// rebase moves the end of the chain, which lay in the spool, behind block to, which
+// somebody else wrote or whose answer got lost.
+func (s *chainState) rebase(to, seq int64, hash []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.durable, s.seq, s.hash = to, seq, hash
+}
+
+// damaged notes a damaged record and reports whether it was not known.
+func (s *chainState) damaged(f Finding) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.lost) >= maxFindings || slices.Contains(s.lost, f) {
+		return false
+	}
+	s.lost = append(s.lost, f)
+	return true
+}
+
+// damages returns the damaged records that were found.
+func (s *chainState) damages() []Finding {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.lost)
 }
 
 // skip goes on behind block to without its hash, and returns the last number before.
@@ -58,6 +122,7 @@ func (s *chainState) skip(to int64) (from int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	from, s.seq = s.seq, to
+	s.durable = to
 	return from
 }
 
@@ -95,12 +160,12 @@ func (s *chainState) heads() (sealed, row store.AuditHead) {
 	return s.sealed, s.row
 }
 
-// watch returns the last block's number and a channel that is closed at the next one.
+// watch returns the last stored block's number and a channel that is closed at the next one.
 func (s *chainState) watch() (seq int64, changed <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.changed == nil {
 		s.changed = make(chan struct{})
 	}
-	return s.seq, s.changed
+	return s.durable, s.changed
 }

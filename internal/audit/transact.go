@@ -11,6 +11,9 @@ import (
 // neither does. What else waits to be stored goes along. fn may run once only; it
 // must not call Commit, Transact or Query, which wait for it.
 //
+// Where there is a spool a change never goes there, and nothing goes along with it.
+// While blocks wait in the spool it fails at once, without calling fn.
+//
 // When ctx ends before fn returns, nothing is stored; after that it is too late.
 //
 // Errors: those of fn, and as Commit.
@@ -22,11 +25,15 @@ func (l *Log) Transact(ctx context.Context, fn func(ctx context.Context, tx stor
 	if l.in.isClosed() {
 		return unavailable(errClosed)
 	}
-	if err := l.settle(ctx); err != nil {
+	if err := l.clearDoubt(ctx); err != nil {
 		return err
 	}
+	if l.Degraded() {
+		signal(l.outage)
+		return unavailable(errSpooling)
+	}
 	// The end of one caller's context must not roll back what others wait for.
-	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.writeTimeout())
 	defer cancel()
 	var d *draft
 	var fnErr error
@@ -39,7 +46,11 @@ func (l *Log) Transact(ctx context.Context, fn func(ctx context.Context, tx stor
 			fnErr = unavailable(fnErr)
 			return fnErr
 		}
-		d = l.draft(events)
+		if l.spool != nil {
+			d = l.draftAlone(events)
+		} else {
+			d = l.draft(events, maxQueueBytes)
+		}
 		if d.block.Count == 0 {
 			return nil
 		}
@@ -49,6 +60,7 @@ func (l *Log) Transact(ctx context.Context, fn func(ctx context.Context, tx stor
 	case fnErr != nil:
 		return fnErr
 	case d == nil: // the store did not come as far as fn
+		l.degrade(ctx, err)
 		return unavailable(err)
 	case d.block.Count == 0 && err == nil:
 		return nil

@@ -75,7 +75,7 @@ type known struct {
 // Errors: [countersign.Unavailable] when the store can't be read.
 func (l *Log) Verify(ctx context.Context) (Report, error) {
 	report := Report{OK: true, Findings: []Finding{}}
-	for _, f := range l.found {
+	for _, f := range slices.Concat(l.found, l.state.damages()) {
 		report.add(f)
 	}
 	// The order matters: what the heads say is asked for first, how long the chains
@@ -209,8 +209,11 @@ func (l *Log) bound(ctx context.Context, k *known, report *Report) error {
 		return nil
 	}
 	seq, hash := l.state.last()
-	if tail.Seq > seq && l.doubt == nil {
+	if tail.Seq > seq && l.doubt == nil && !l.Degraded() {
 		report.add(Finding{k.replica, seq + 1, edited, "a block that this process did not write"})
+	}
+	if l.Degraded() {
+		seq, hash = l.state.inStore()
 	}
 	k.until, k.hash = seq, hash
 	return nil

@@ -40,6 +40,8 @@ func (s signer) VerifyHead(kid string, message, signature []byte) bool {
 type disk struct {
 	store.Store
 	updates atomic.Int64
+	hanging atomic.Bool // Update and AuditTail wait for the end of their context
+	late    atomic.Bool // a transaction is rolled back at its end
 	mu      sync.Mutex
 	before  func() error // fails before the transaction
 	after   func() error // fails after it was committed
@@ -63,6 +65,10 @@ func (d *disk) hooks() (before, after, reads func() error) {
 }
 
 func (d *disk) Update(ctx context.Context, fn func(context.Context, store.Tx) error) error {
+	if d.hanging.Load() {
+		<-ctx.Done()
+		return errDisk
+	}
 	before, after, _ := d.hooks()
 	if before != nil {
 		if err := before(); err != nil {
@@ -70,7 +76,16 @@ func (d *disk) Update(ctx context.Context, fn func(context.Context, store.Tx) er
 		}
 	}
 	d.updates.Add(1)
-	if err := d.Store.Update(ctx, fn); err != nil {
+	run := fn
+	if d.late.Load() {
+		run = func(ctx context.Context, tx store.Tx) error {
+			if err := fn(ctx, tx); err != nil {
+				return err
+			}
+			return errDisk
+		}
+	}
+	if err := d.Store.Update(ctx, run); err != nil {
 		return err
 	}
 	if after != nil {
@@ -80,6 +95,10 @@ func (d *disk) Update(ctx context.Context, fn func(context.Context, store.Tx) er
 }
 
 func (d *disk) AuditTail(ctx context.Context, replica string) (store.AuditBlock, error) {
+	if d.hanging.Load() {
+		<-ctx.Done()
+		return store.AuditBlock{}, errDisk
+	}
 	if _, _, reads := d.hooks(); reads != nil {
 		if err := reads(); err != nil {
 			return store.AuditBlock{}, err
@@ -102,13 +121,16 @@ func (w *world) stall() (entered <-chan struct{}, release chan<- struct{}) {
 
 // world is a folder with a database and the log on it.
 type world struct {
-	t       testing.TB
-	folder  string
-	disk    *disk
-	log     *audit.Log
-	replica string
-	noFile  bool
-	signer  audit.HeadSigner
+	t        testing.TB
+	folder   string
+	disk     *disk
+	log      *audit.Log
+	replica  string
+	noFile   bool
+	signer   audit.HeadSigner
+	spool    string // "" = none
+	max      int64  // of the spool
+	observer audit.Observer
 }
 
 func newWorld(t testing.TB) *world {
@@ -130,7 +152,7 @@ func (w *world) start() {
 		w.t.Fatal(err)
 	}
 	w.disk = &disk{Store: s}
-	cfg := audit.Config{Store: w.disk, Replica: w.replica, Signer: w.signer, HeadFile: w.headFile()}
+	cfg := audit.Config{Store: w.disk, Replica: w.replica, Signer: w.signer, HeadFile: w.headFile(), Spool: w.spool, SpoolMax: w.max, Observer: w.observer}
 	if w.noFile {
 		cfg.HeadFile = ""
 	}
@@ -145,6 +167,7 @@ func (w *world) stop() {
 		return
 	}
 	w.disk.set(nil, nil, nil)
+	w.disk.hanging.Store(false)
 	if err := w.log.Close(context.Background()); err != nil {
 		w.t.Errorf("Close: %v", err)
 	}

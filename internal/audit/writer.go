@@ -16,6 +16,8 @@ type draft struct {
 	lines []line
 	block store.AuditBlock
 	head  *store.AuditHead // a signed head that goes along; nil = none
+	// change: the events tell of a change in the same transaction, and of nothing else.
+	change bool
 }
 
 // write is the writer goroutine.
@@ -36,7 +38,7 @@ func (l *Log) write() {
 				var err error
 				crowd, err = l.storeBlock(ctx) // who waits for it is told
 				l.unlockTurn()
-				if _, queued, _ := l.in.waiting(); err == nil && queued >= maxBatchEvents {
+				if _, queued, _ := l.in.waiting(); err == nil && crowd > 0 && queued >= maxBatchEvents {
 					signal(l.kick)
 				}
 			}
@@ -91,7 +93,7 @@ func (l *Log) flush(ctx context.Context) error {
 		return err
 	}
 	defer l.unlockTurn()
-	if err := l.settle(ctx); err != nil {
+	if err := l.clearDoubt(ctx); err != nil {
 		return err
 	}
 	l.refused.drain(l.in)
@@ -117,16 +119,19 @@ func (l *Log) flush(ctx context.Context) error {
 // The caller has the turn. The transaction does not end with ctx: others' events are
 // in it.
 func (l *Log) storeBlock(ctx context.Context) (int, error) {
-	if err := l.settle(ctx); err != nil {
+	if err := l.clearDoubt(ctx); err != nil {
 		l.report(ctx, err)
 		l.failWaiting(err)
 		return 0, err
 	}
-	d := l.draft(nil)
+	if l.Degraded() {
+		return l.spoolBlock(ctx)
+	}
+	d := l.draft(nil, maxQueueBytes)
 	if d.block.Count == 0 {
 		return 0, nil
 	}
-	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.writeTimeout())
 	defer cancel()
 	err := l.cfg.Store.Update(wctx, func(ctx context.Context, tx store.Tx) error { return d.append(ctx, tx) })
 	return int(d.block.Count), l.finish(ctx, d, err)
@@ -143,9 +148,10 @@ func (d *draft) append(ctx context.Context, tx store.Tx) error {
 }
 
 // draft takes what waits and makes the next block of it, with events in front of the
-// queued ones. The caller has the turn and must call finish.
-func (l *Log) draft(events []Event) *draft {
-	b, lines := l.in.take(l.droppedEvent)
+// queued ones. room is how many bytes commits and queued events may have together;
+// commits go along in any case. The caller has the turn and must call finish.
+func (l *Log) draft(events []Event, room int64) *draft {
+	b, lines := l.in.take(l.droppedEvent, room)
 	text, count, span := b.text, b.count+int64(len(events)+len(lines)), b.span
 	now := l.cfg.Now()
 	for i := range events {
@@ -183,9 +189,7 @@ func (l *Log) droppedEvent(count int64) line {
 func (l *Log) finish(ctx context.Context, d *draft, err error) error {
 	if err != nil && d.block.Count > 0 {
 		l.doubt = d
-		if e := l.settle(ctx); e == nil && l.state.isTail(d.block.Seq, d.block.Hash) {
-			err = nil // it is there
-		}
+		err = l.resolve(ctx, err)
 	} else if err == nil {
 		l.advance(d)
 	}
@@ -193,14 +197,19 @@ func (l *Log) finish(ctx context.Context, d *draft, err error) error {
 		err = unavailable(err)
 	}
 	l.report(ctx, err)
-	if d.batch.count > 0 {
-		d.batch.err = err
-		close(d.batch.done)
-	}
+	l.answer(d, err)
 	if l.doubt == nil {
 		l.in.recycle(d.block.Events)
 	}
 	return err
+}
+
+// answer tells the commits of d how it went.
+func (l *Log) answer(d *draft, err error) {
+	if d.batch.count > 0 {
+		d.batch.err = err
+		close(d.batch.done)
+	}
 }
 
 // report logs the first of several failures, and the end of them. The caller has the turn.
@@ -228,7 +237,7 @@ func (l *Log) settle(ctx context.Context) error {
 	if d == nil {
 		return nil
 	}
-	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.writeTimeout())
 	defer cancel()
 	tail, err := l.cfg.Store.AuditTail(rctx, l.cfg.Replica)
 	if err != nil && !errors.Is(err, countersign.NotFound) {
