@@ -132,7 +132,9 @@ func (l *Log) park(ctx context.Context) error {
 	}
 	l.doubt = nil
 	l.degrade(ctx, errSpooling)
-	if !d.change {
+	if d.change {
+		l.state.leaveOpen()
+	} else {
 		l.spooled(d)
 	}
 	return nil

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -50,4 +51,23 @@ func Encode(e Event) []byte {
 func (l *Log) StoredHead() int64 {
 	_, row := l.state.heads()
 	return row.Seq
+}
+
+// SpoolNumbers opens a spool as Open does and returns the numbers of its blocks; 0
+// stands for a damaged record.
+func SpoolNumbers(folder, replica string) ([]int64, error) {
+	s, _, err := openSpool(folder, replica, defaultSpoolMax)
+	if err != nil {
+		return nil, err
+	}
+	records, err := s.next(1<<40, 1<<30)
+	numbers := make([]int64, 0, len(records))
+	for i := range records {
+		if records[i].broken {
+			numbers = append(numbers, 0)
+			continue
+		}
+		numbers = append(numbers, records[i].block.Seq)
+	}
+	return numbers, errors.Join(err, s.close())
 }

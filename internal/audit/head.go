@@ -18,6 +18,9 @@ const (
 	rowEvery = time.Minute
 )
 
+// errNotFinal: the chain's last block may still get another number.
+var errNotFinal = errors.New("the audit chain waits for the store")
+
 // seal is the sealer goroutine. It signs outside the writer, and leaves the row to
 // the next block's transaction; only where no block comes it makes its own.
 func (l *Log) seal() {
@@ -46,6 +49,10 @@ func (l *Log) seal() {
 		now := time.Now()
 		withRow := l.cfg.HeadFile == "" || now.Sub(rowAt) >= rowEvery
 		_, err := l.sign(withRow)
+		if errors.Is(err, errNotFinal) {
+			timer.Reset(sealEvery) // the end of the spool wakes us
+			continue
+		}
 		if err != nil && !failing {
 			l.cfg.Logger.ErrorContext(ctx, "the audit chain can't be signed", "cause", err)
 		}
@@ -61,7 +68,10 @@ func (l *Log) seal() {
 // sign signs the last block's hash and writes the head file. With row the head also
 // waits for the next transaction.
 func (l *Log) sign(row bool) (store.AuditHead, error) {
-	seq, hash := l.state.last()
+	seq, hash, final := l.state.final()
+	if !final {
+		return store.AuditHead{}, errNotFinal
+	}
 	h := store.AuditHead{
 		Replica: l.cfg.Replica, Seq: seq, Hash: slices.Clone(hash),
 		At: l.cfg.Now().UTC().Truncate(time.Microsecond),
@@ -115,6 +125,9 @@ func (l *Log) sealNow(ctx context.Context) error {
 		return nil
 	}
 	h, err := l.sign(false)
+	if errors.Is(err, errNotFinal) {
+		return nil // the next process signs
+	}
 	if err != nil {
 		return unavailable(err)
 	}

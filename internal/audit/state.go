@@ -21,8 +21,11 @@ type chainState struct {
 	// while blocks wait in the spool.
 	durable     int64
 	durableHash []byte
-	changed     chan struct{} // closed when durable changes; nil = nobody waits
-	lost        []Finding     // records of the spool that are damaged
+	// open: behind a change of which we don't know whether it was stored lie blocks that
+	// may get other numbers. They are not signed.
+	open    bool
+	changed chan struct{} // closed when durable changes; nil = nobody waits
+	lost    []Finding     // records of the spool that are damaged
 }
 
 // last returns the last block's number and hash.
@@ -73,7 +76,23 @@ func (s *chainState) storedTo(seq int64, hash []byte) {
 func (s *chainState) storedAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.open = false
 	s.storedToLocked(s.seq, s.hash)
+}
+
+// leaveOpen notes that what is appended from now on may get other numbers, until all
+// is stored.
+func (s *chainState) leaveOpen() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open = true
+}
+
+// final is last for who wants to sign it; ok = false: not now.
+func (s *chainState) final() (seq int64, hash []byte, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seq, s.hash, !s.open
 }
 
 func (s *chainState) storedToLocked(seq int64, hash []byte) {
