@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ import (
 const (
 	crashFolder = "COUNTERSIGN_TEST_CRASH_FOLDER"
 	crashPrefix = "COUNTERSIGN_TEST_CRASH_PREFIX"
+	crashOutage = "COUNTERSIGN_TEST_CRASH_OUTAGE" // "down": no database for commits
 )
 
 // TestCrashProcess is no test: it is the process that TestCrash kills. It prints the
@@ -28,14 +30,21 @@ func TestCrashProcess(t *testing.T) {
 		t.Skip("only as a child of TestCrash")
 	}
 	w := &world{t: t, folder: folder, replica: "r1", signer: newSigner(1)}
+	outage := os.Getenv(crashOutage) != ""
+	if outage {
+		w.spool = filepath.Join(folder, "spool")
+	}
 	w.start()
+	if outage {
+		w.down()
+	}
 	var wg sync.WaitGroup
 	for g := range 16 {
 		wg.Go(func() {
 			for i := 0; ; i++ {
 				id := fmt.Sprintf("%s-%d-%d", os.Getenv(crashPrefix), g, i)
 				var err error
-				if i%10 == 9 {
+				if i%10 == 9 && !outage {
 					err = w.log.Transact(context.Background(), func(ctx context.Context, tx store.Tx) ([]audit.Event, error) {
 						return []audit.Event{event(id)}, tx.CreateService(ctx, store.Service{UID: id, Name: id})
 					})
@@ -60,7 +69,7 @@ func TestCrashLosesNothingAcknowledged(t *testing.T) {
 	folder := t.TempDir()
 	stored := map[string]bool{}
 	for round := range 3 {
-		killAfter(t, folder, fmt.Sprint("c", round), 300, stored)
+		killAfter(t, folder, fmt.Sprint("c", round), "", 300, stored)
 		w := &world{t: t, folder: folder, replica: "r1", signer: newSigner(1)}
 		w.start()
 		w.clean()
@@ -81,11 +90,32 @@ func TestCrashLosesNothingAcknowledged(t *testing.T) {
 	}
 }
 
+// RULES E5: kill -9 in an outage, again and again: what was acknowledged is stored by
+// the next process that has a database.
+func TestRuleE5KillInAnOutage(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	stored := map[string]bool{}
+	for round := range 3 {
+		killAfter(t, folder, fmt.Sprint("k", round), "down", 300, stored)
+	}
+	w := &world{t: t, folder: folder, replica: "r1", signer: newSigner(1), spool: filepath.Join(folder, "spool")}
+	w.start()
+	defer w.stop()
+	ids := w.ids(audit.Query{Limit: 1000})
+	for id := range stored {
+		if ids[id] != 1 {
+			t.Errorf("%s is there %d times", id, ids[id])
+		}
+	}
+	w.clean()
+}
+
 // killAfter starts a process, kills it after n lines and adds what it had stored.
-func killAfter(t *testing.T, folder, prefix string, n int, stored map[string]bool) {
+func killAfter(t *testing.T, folder, prefix, outage string, n int, stored map[string]bool) {
 	t.Helper()
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCrashProcess$")
-	child.Env = append(os.Environ(), crashFolder+"="+folder, crashPrefix+"="+prefix)
+	child.Env = append(os.Environ(), crashFolder+"="+folder, crashPrefix+"="+prefix, crashOutage+"="+outage)
 	output, err := child.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,16 @@
 // nobody fills the disk by being refused. [Log.Transact] makes a change of the state
 // and its events durable together.
 //
+// # Outages
+//
+// With Config.Spool an unavailable store refuses no commit: the block goes to a file
+// there, fsynced, and the chain goes on in memory as if it had been stored. When the
+// store is back the blocks are stored in order, and only then new ones go to the
+// store again. A block whose answer got lost is recognised by its number and hash.
+// Changes ([Log.Transact]) fail meanwhile. Events in the spool are not found by
+// [Log.Query] and not covered by [Log.Verify] until they are stored; the head file
+// covers them, except behind a change whose answer got lost.
+//
 // # The chain
 //
 // Each group commit appends one block to the chain of this process. A block holds

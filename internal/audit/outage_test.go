@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -227,6 +228,55 @@ func TestRuleE5SpoolOutlivesTheProcess(t *testing.T) {
 	w.start()
 	w.mustCommit("after")
 	w.wantOnce("e1", "s0", "s1", "s2", "s3", "s4", "recorded", "after")
+	w.clean()
+}
+
+// counter observes as package telemetry does, and the spool too.
+type counter struct{ spooled, committed, dropped atomic.Int64 }
+
+func (c *counter) Decided(_, _, _ string) {}
+func (c *counter) AuditCommitted(n int)   { c.committed.Add(int64(n)) }
+func (c *counter) AuditDropped(n int)     { c.dropped.Add(int64(n)) }
+func (c *counter) AuditSpooled(n int)     { c.spooled.Add(int64(n)) }
+
+func TestRuleE5SpoolIsCounted(t *testing.T) {
+	t.Parallel()
+	c := &counter{}
+	w := &world{t: t, folder: t.TempDir(), replica: "r1", signer: newSigner(1), observer: c}
+	w.spool = filepath.Join(w.folder, "spool")
+	w.start()
+	t.Cleanup(w.stop)
+	w.commit(1)
+	w.down()
+	w.mustCommit("s1")
+	w.mustCommit("s2")
+	if s, n := c.spooled.Load(), c.committed.Load(); s != 2 || n != 1 {
+		t.Errorf("%d spooled, %d committed", s, n)
+	}
+	w.up()
+	if s, n, d := c.spooled.Load(), c.committed.Load(), c.dropped.Load(); s != 2 || n != 3 || d != 0 {
+		t.Errorf("%d spooled, %d committed, %d dropped", s, n, d)
+	}
+}
+
+// A change that finds the store hanging is refused in bounded time, and commits that
+// come meanwhile don't fail.
+func TestRuleE5HangingChange(t *testing.T) {
+	t.Parallel()
+	w := newSpoolWorld(t, 0)
+	w.disk.hanging.Store(true)
+	var wg sync.WaitGroup
+	begin := time.Now()
+	wg.Go(func() { wantCode(t, w.change("refused"), countersign.Unavailable) })
+	for i := range 20 {
+		wg.Go(func() { w.mustCommit(fmt.Sprint("h", i)) })
+	}
+	wg.Wait()
+	if took := time.Since(begin); took > 8*time.Second {
+		t.Errorf("%v", took)
+	}
+	w.up()
+	w.wantOnce("h0", "h19")
 	w.clean()
 }
 

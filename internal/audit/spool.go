@@ -37,6 +37,7 @@ type spool struct {
 	dirty bool     // there may be something behind size
 	sent  int64    // what lies before is in the store
 
+	unsynced    bool // the file was replaced, and the folder could not be synced
 	damagedTail bool // the last record that was found at start is broken
 }
 
@@ -126,6 +127,9 @@ func (s *spool) append(kind uint32, b *store.AuditBlock) error {
 			return err
 		}
 	}
+	if err := s.syncReplacedLocked(); err != nil {
+		return err
+	}
 	if err := s.trimLocked(); err != nil {
 		return err
 	}
@@ -159,7 +163,11 @@ func (s *spool) createLocked() error {
 func (s *spool) next(size int64, count int) ([]record, error) {
 	s.mu.Lock()
 	file, at, end := s.file, s.sent, s.size
+	err := s.syncReplacedLocked()
 	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
 	var records []record
 	for from := at; at < end && len(records) < count && at-from < size; {
 		r, err := readRecord(file, at, end)
@@ -207,7 +215,22 @@ func (s *spool) rewrite(from int64, change func(b *store.AuditBlock)) error {
 	}
 	old := s.file
 	s.file, s.size, s.sent, s.dirty = fresh, size, 0, false
-	return errors.Join(syncFolder(filepath.Dir(s.path)), old.Close())
+	s.unsynced = true // next tries until it is: the file is the new one already
+	_ = old.Close()   // it was only read
+	return nil
+}
+
+// syncReplacedLocked makes a rewrite durable: before that nothing of it may be stored,
+// or a crash would bring back the old numbers.
+func (s *spool) syncReplacedLocked() error {
+	if !s.unsynced {
+		return nil
+	}
+	if err := syncFolder(filepath.Dir(s.path)); err != nil {
+		return err
+	}
+	s.unsynced = false
+	return nil
 }
 
 func (s *spool) copyTo(fresh io.Writer, from int64, change func(b *store.AuditBlock)) (size int64, err error) {
@@ -256,7 +279,7 @@ func (s *spool) remove() error {
 		return err
 	}
 	err := s.file.Close()
-	s.file, s.size, s.sent, s.dirty = nil, 0, 0, false
+	s.file, s.size, s.sent, s.dirty, s.unsynced = nil, 0, 0, false, false
 	// Without the folder's sync a crash may bring the file back: its blocks are there.
 	return errors.Join(err, syncFolder(filepath.Dir(s.path)))
 }

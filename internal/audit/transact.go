@@ -58,6 +58,9 @@ func (l *Log) Transact(ctx context.Context, fn func(ctx context.Context, tx stor
 	})
 	switch {
 	case fnErr != nil:
+		if wctx.Err() != nil {
+			l.degrade(ctx, wctx.Err()) // the store hung: commits need not find out again
+		}
 		return fnErr
 	case d == nil: // the store did not come as far as fn
 		l.degrade(ctx, err)

@@ -237,7 +237,11 @@ func (l *Log) settle(ctx context.Context) error {
 	if d == nil {
 		return nil
 	}
-	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.writeTimeout())
+	timeout := writeTimeout
+	if l.spool != nil {
+		timeout = probeTimeout
+	}
+	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	tail, err := l.cfg.Store.AuditTail(rctx, l.cfg.Replica)
 	if err != nil && !errors.Is(err, countersign.NotFound) {
