@@ -61,6 +61,7 @@ type Server struct {
 	addresses Addresses
 
 	store    *sqlstore.Store
+	replica  string // what this process calls itself among those that share the store
 	keys     *keys.Ring
 	audit    *audit.Log
 	registry *registry.Registry
@@ -72,9 +73,6 @@ type Server struct {
 	mux      *http.ServeMux
 	tls      *tls.Config // nil = plain HTTP
 }
-
-// replica names the audit chain. SQLite has exactly one writer, so one chain.
-const replica = "embedded"
 
 // New opens and binds everything, and serves nothing yet. What it has opened it
 // closes again when it fails.
@@ -111,7 +109,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.issuer = s.cfg.Issuer; s.issuer == "" {
 		s.issuer = s.BaseURL()
 	}
-	if s.store, err = sqlstore.OpenSQLite(ctx, s.folder.file("countersign.db"), sqlstore.Options{}); err != nil {
+	if err = s.openStore(ctx); err != nil {
 		return err
 	}
 	if err = s.openKeys(ctx); err != nil {
@@ -195,13 +193,18 @@ func (s *Server) master(ctx context.Context) (*keys.Master, error) {
 }
 
 func (s *Server) openAudit(ctx context.Context) (err error) {
-	s.audit, err = audit.Open(ctx, audit.Config{
-		Store: s.store, Replica: replica, Signer: s.keys,
+	cfg := audit.Config{
+		Store: s.store, Replica: s.replica, Signer: s.keys,
 		HeadFile: s.folder.file("audit-head.json"), Now: s.now, Logger: s.logger, Observer: s.metrics,
-	})
-	if err != nil {
+	}
+	// SQLite is on the same disk as a spool would be.
+	if s.shared() && !s.cfg.Audit.RefuseInOutage {
+		cfg.Spool, cfg.SpoolMax = s.folder.file("spool"), s.cfg.Audit.SpoolBytes
+	}
+	if s.audit, err = audit.Open(ctx, cfg); err != nil {
 		return err
 	}
+	s.metrics.AuditDegraded(s.audit.Degraded)
 	for _, key := range s.keys.Created() {
 		if err := s.audit.Commit(ctx, s.event("key.create", keyDetail(key))); err != nil {
 			return err

@@ -20,6 +20,7 @@ type Metrics struct {
 	auditCommits prometheus.Counter
 	auditEvents  prometheus.Counter
 	auditDropped prometheus.Counter
+	auditSpooled prometheus.Counter
 }
 
 // New returns metrics with the Go runtime's and the process's beside our own. version
@@ -46,6 +47,9 @@ func New(version string) *Metrics {
 		auditDropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "countersign_audit_dropped_total", Help: "Audit events that could not be stored and are lost.",
 		}),
+		auditSpooled: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "countersign_audit_spooled_total", Help: "Audit events that went to the local spool because the database was away.",
+		}),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "countersign_build_info", Help: "Always 1; the label says which build this is.",
@@ -54,7 +58,7 @@ func New(version string) *Metrics {
 	build.Set(1)
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build,
-		m.httpRequests, m.httpDuration, m.decisions, m.auditCommits, m.auditEvents, m.auditDropped,
+		m.httpRequests, m.httpDuration, m.decisions, m.auditCommits, m.auditEvents, m.auditDropped, m.auditSpooled,
 	)
 	return m
 }
@@ -90,6 +94,22 @@ func (m *Metrics) AuditCommitted(events int) {
 
 // AuditDropped counts events that are lost.
 func (m *Metrics) AuditDropped(events int) { m.auditDropped.Add(float64(max(events, 0))) }
+
+// AuditSpooled counts events that went to the local spool.
+func (m *Metrics) AuditSpooled(events int) { m.auditSpooled.Add(float64(max(events, 0))) }
+
+// AuditDegraded shows whether events go to the local spool now. Call it once; degraded
+// is asked at each collection and must not wait.
+func (m *Metrics) AuditDegraded(degraded func() bool) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "countersign_audit_degraded", Help: "1 while audit events go to the local spool instead of the database.",
+	}, func() float64 {
+		if degraded() {
+			return 1
+		}
+		return 0
+	}))
+}
 
 // CachedServices shows what count returns as the number of services in memory. Call it
 // once; count is asked at each collection and must not wait.
