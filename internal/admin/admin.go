@@ -34,12 +34,14 @@ const (
 // AnyRevision as the revision of a change means "whatever it is now".
 const AnyRevision int64 = -1
 
-// Config of an [Admin]. All fields but Now are required.
+// Config of an [Admin]. All fields but Issuer and Now are required.
 type Config struct {
 	Store    store.Store
 	Audit    *audit.Log
 	Registry *registry.Registry
 	Keys     *keys.Ring
+	// Issuer is our own: no Issuer document may name it. "" = not known.
+	Issuer string
 	// Now is the clock; nil = time.Now.
 	Now func() time.Time
 }
@@ -81,6 +83,7 @@ type Admin struct {
 	audit    *audit.Log
 	registry *registry.Registry
 	keys     *keys.Ring
+	issuer   string
 	now      func() time.Time
 
 	unsettled *unsettled
@@ -96,7 +99,7 @@ func New(cfg Config) (*Admin, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Admin{store: cfg.Store, audit: cfg.Audit, registry: cfg.Registry, keys: cfg.Keys, now: cfg.Now, unsettled: newUnsettled()}, nil
+	return &Admin{store: cfg.Store, audit: cfg.Audit, registry: cfg.Registry, keys: cfg.Keys, issuer: cfg.Issuer, now: cfg.Now, unsettled: newUnsettled()}, nil
 }
 
 // clock returns the time at the store's resolution, so that what is answered is what

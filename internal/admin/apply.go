@@ -5,8 +5,18 @@ import (
 	"time"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/audit"
+	"github.com/countersign/countersign/internal/policy"
+	"github.com/countersign/countersign/internal/resource"
 	"github.com/countersign/countersign/internal/store"
 )
+
+// ownerConfig is the owner of what the files of the server's configuration say. It is no
+// name, so that nobody else can take it.
+const ownerConfig = "config:resources"
+
+// defaultMaxPrune is how many objects may be deleted without having said so (RULES A9).
+const defaultMaxPrune = 10
 
 // File is one file of resource documents: YAML or JSON, several documents each.
 type File struct {
@@ -17,13 +27,15 @@ type File struct {
 // ApplyRequest is a set of documents that shall hold.
 type ApplyRequest struct {
 	Files []File
-	// Owner is set on every object that is written; objects of another owner are refused.
+	// Owner is the label of the pipeline: it is set on every object that is written, and
+	// objects of another owner are refused. "" = none. FromConfig has one of its own.
 	Owner string
-	// Prune deletes the objects of Owner that the files don't name.
+	// Prune deletes the objects of Owner that the files don't name. Disabled services
+	// stay: deleting one and applying it again would clear an operator's lock (RULES A9).
 	Prune bool
 	// MaxPrune is how many may be deleted at most; 0 = 10; -1 = any number.
 	MaxPrune int
-	// DryRun reports what would be done and does nothing.
+	// DryRun reports what would be done and does nothing; MaxPrune does not matter then.
 	DryRun bool
 	// FromConfig tells that the files are the resources of the server's own configuration.
 	FromConfig bool
@@ -61,50 +73,155 @@ type ObjectDetail struct {
 	Document []byte
 }
 
-// RevokeSelector says whose tokens end: exactly one of user (Issuer and Subject), issuer,
-// key and everything.
-type RevokeSelector struct {
-	Issuer, Subject, KID string
-	All                  bool
-	// Before is until when the tokens were issued; zero = now.
-	Before time.Time
-}
-
-// Apply makes the documents of r hold, all or none of them.
+// Apply makes the documents of r hold, all or none of them, in one transaction with an
+// audit event for each object that it changed. Whether a service is disabled and what is
+// revoked it never touches (RULES A9). A service that loses a scope or an audience, or
+// is pruned, loses its live tokens.
 //
-// Errors: countersign.Invalid, Denied, Conflict, Unavailable.
+// The result is in the order of the documents, what is pruned behind them.
+//
+// Errors: countersign.Invalid ([*resource.Error] in the chain when it is the documents),
+// Denied (RULES A4, A7, A8; or the object comes from the server's configuration),
+// Conflict (another owner's object, or too many to prune), Unavailable.
 func (a *Admin) Apply(ctx context.Context, actor Actor, r ApplyRequest) ([]Applied, error) {
-	return nil, notYet()
+	c := &change{actor: actor, action: "apply", several: true}
+	documents, err := a.checkApply(actor, &r)
+	if err != nil {
+		return nil, a.refused(ctx, c, err)
+	}
+	if r.DryRun {
+		p := &plan{admin: a, request: r, documents: documents}
+		if err := p.make(ctx, a.store); err != nil {
+			return nil, a.refused(ctx, c, err)
+		}
+		return p.applied(), nil
+	}
+	var made []Applied
+	err = a.run(ctx, c, func(ctx context.Context, tx store.Tx) error {
+		p := &plan{admin: a, request: r, documents: documents}
+		if err := p.make(ctx, tx); err != nil {
+			return err
+		}
+		if err := p.checkPrune(); err != nil {
+			return err
+		}
+		if err := p.write(ctx, tx, c); err != nil {
+			return err
+		}
+		made = p.applied()
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return made, nil
 }
 
-// Object returns one object of any kind, Service too.
-//
-// Errors: countersign.NotFound, Unavailable.
-func (a *Admin) Object(ctx context.Context, kind, name string) (ObjectDetail, error) {
-	return ObjectDetail{}, notYet()
+// checkApply checks what needs no database.
+func (a *Admin) checkApply(actor Actor, r *ApplyRequest) ([]resource.Document, error) {
+	switch {
+	case r.FromConfig:
+		r.Owner = ownerConfig
+	case r.Owner != "" && !countersign.ValidName(r.Owner):
+		return nil, invalid(countersign.ReasonNameInvalid, "an owner is written like a name")
+	case r.Prune && r.Owner == "":
+		return nil, invalid(countersign.ReasonParameterMissing, "pruning needs an owner: only objects of the same owner are deleted")
+	}
+	if r.MaxPrune < -1 {
+		return nil, invalid(countersign.ReasonParameterInvalid, "the most that may be pruned is a number, or -1 for any")
+	}
+	files := make([]resource.File, 0, len(r.Files))
+	for _, f := range r.Files {
+		files = append(files, resource.File(f))
+	}
+	documents, err := resource.Parse(files)
+	if err != nil {
+		return nil, err
+	}
+	for i := range documents {
+		if err := mayApply(actor, r.FromConfig, &documents[i]); err != nil {
+			return nil, err
+		}
+	}
+	if !r.FromConfig {
+		if err := mayChange(actor); err != nil {
+			return nil, err
+		}
+	}
+	if err := a.checkDocuments(documents); err != nil {
+		return nil, err
+	}
+	return documents, nil
 }
 
-// Objects lists the objects of a kind in order of name.
-//
-// Errors: countersign.Invalid, Unavailable.
-func (a *Admin) Objects(ctx context.Context, kind string, page store.Page) ([]ObjectDetail, error) {
-	return nil, notYet()
+// checkDocuments refuses what is wrong whatever the state is.
+func (a *Admin) checkDocuments(documents []resource.Document) error {
+	var problems resource.Problems
+	for i := range documents {
+		d := &documents[i]
+		if d.Issuer != nil && a.issuer != "" && d.Issuer.URL == a.issuer {
+			problems.Add(d.Problem("url", "this is our own issuer: its tokens need no document"))
+		}
+		if d.RoutePolicy != nil {
+			if problem, bad := compileRoutePolicy(d); bad {
+				problems.Add(problem)
+			}
+		}
+	}
+	return problems.Err()
 }
 
-// DeleteObject removes one object of any kind.
-//
-// Errors: countersign.NotFound, Conflict (another revision), Denied, Unavailable.
-func (a *Admin) DeleteObject(ctx context.Context, actor Actor, kind, name string, revision int64) error {
-	return notYet()
+// mayApply decides about the fields that not everybody may write (RULES A4, A7, A8).
+func mayApply(actor Actor, fromConfig bool, d *resource.Document) error {
+	deny := func(path string, reason countersign.Reason, msg string) error {
+		return countersign.NewError(countersign.Denied, reason, d.Problem(path, msg).String())
+	}
+	if d.Issuer != nil && !fromConfig {
+		for _, path := range d.Issuer.ConfigOnlyFields() {
+			return deny(path, countersign.ReasonScopeNotGranted,
+				"super-admin and s2s:internal may be asserted only where a file of the server's configuration says so")
+		}
+	}
+	if fromConfig || actor.SuperAdmin {
+		return nil
+	}
+	var host []string
+	switch {
+	case d.Issuer != nil:
+		host = d.Issuer.HostFields()
+	case d.Service != nil:
+		host = d.Service.HostFields()
+	}
+	for _, path := range host {
+		return deny(path, countersign.ReasonNotAdministrator, "only a super-admin may name plain http and private addresses")
+	}
+	if d.Service != nil {
+		for i, scope := range d.Service.Scopes {
+			if policy.SuperAdminScope(scope) {
+				return deny("scopes", countersign.ReasonScopeNotGranted, "only a super-admin may grant "+d.Service.Scopes[i])
+			}
+		}
+		for _, audience := range d.Service.Audiences {
+			if policy.SuperAdminAudience(audience) {
+				return deny("audiences", countersign.ReasonAudienceNotGranted, "only a super-admin may grant "+audience)
+			}
+		}
+	}
+	return nil
 }
 
-// Revoke ends the tokens of a user, of an issuer, under a key, or all of them.
-//
-// Errors: countersign.Invalid, Denied, Unavailable.
-func (a *Admin) Revoke(ctx context.Context, actor Actor, s RevokeSelector) error {
-	return notYet()
+// actionOf is the audit event's action of what became of an object of a kind.
+func actionOf(kind string, action ApplyAction) string {
+	word := map[string]string{
+		resource.KindService: "service", resource.KindIssuer: "issuer", resource.KindRoutePolicy: "route-policy",
+	}[kind]
+	verb := map[ApplyAction]string{ApplyCreated: "create", ApplyChanged: "change", ApplyPruned: "delete"}[action]
+	return word + "." + verb
 }
 
-func notYet() error {
-	return countersign.NewError(countersign.Unavailable, "", "not in this version yet")
+// objectEvent tells of one object of a change.
+func (a *Admin) objectEvent(c *change, kind, name string, action ApplyAction, detail string) audit.Event {
+	told := *c
+	told.action, told.name, told.detail = actionOf(kind, action), name, detail
+	return a.event(&told, audit.Changed, countersign.ReasonOK)
 }

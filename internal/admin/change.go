@@ -19,32 +19,54 @@ type change struct {
 	tokenID string
 	// detail is filled in by the transaction: what was done, as safe words.
 	detail string
-	// revocation is filled in by the transaction: what it revoked; nil = nothing.
-	revocation *store.Revocation
+	// revocations are filled in by the transaction: what it revoked.
+	revocations []store.Revocation
+	// exact tells that what is revoked ends at a time that was asked for, not now.
+	exact bool
+	// several tells that the change has one event for each object instead of one: those
+	// in events, and that names are the services whose view is dropped beside name.
+	several bool
+	events  []audit.Event
+	names   []string
 }
 
-// run makes a change: fn and the event that tells of it in one transaction, then
-// the registry's view. A change that fails is recorded as refused.
+// run makes a change: fn and the event that tells of it in one transaction, which runs
+// alone among the changes of all processes, so that what fn has read is still true when
+// it commits; then the registry's view. A change that fails is recorded as refused.
 func (a *Admin) run(ctx context.Context, c *change, fn func(ctx context.Context, tx store.Tx) error) error {
 	done := false
 	err := a.audit.Transact(ctx, func(ctx context.Context, tx store.Tx) ([]audit.Event, error) {
+		if err := tx.Serialize(ctx); err != nil {
+			return nil, err
+		}
 		if err := fn(ctx, tx); err != nil {
 			return nil, err
 		}
 		done = true
+		if c.several {
+			return c.events, nil
+		}
 		return []audit.Event{a.event(c, audit.Changed, countersign.ReasonOK)}, nil
 	})
 	// When fn was done and the commit failed nobody knows which state is on the disk.
 	// The view is dropped either way, and a revocation is taken as made: that is the
 	// safe side.
-	if done && c.revocation != nil {
+	if done && len(c.revocations) > 0 {
 		if err != nil { // first: who finds it revoked asks Settle whether it will stay so
 			a.unsettled.add(c)
 		}
-		a.registry.Revoke(a.untilNow(*c.revocation))
+		for _, r := range c.revocations {
+			if !c.exact {
+				r = a.untilNow(r)
+			}
+			a.registry.Revoke(r)
+		}
 	}
 	if c.name != "" {
 		a.registry.Forget(c.name)
+	}
+	for _, name := range c.names {
+		a.registry.Forget(name)
 	}
 	if err != nil {
 		return a.refused(ctx, c, err)

@@ -44,6 +44,9 @@ func (a *Admin) DeleteService(ctx context.Context, actor Actor, name string, rev
 		if err != nil {
 			return err
 		}
+		if err := notOfConfig(s.Owner); err != nil {
+			return err
+		}
 		c.detail = "uid=" + s.UID
 		if err := a.revokeService(ctx, tx, c, s); err != nil {
 			return err
@@ -111,7 +114,7 @@ func (a *Admin) putRevocation(ctx context.Context, tx store.Tx, c *change, r sto
 		return err
 	}
 	r.Seq = seq
-	c.revocation = &r
+	c.revocations = append(c.revocations, r)
 	return nil
 }
 

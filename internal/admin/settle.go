@@ -13,7 +13,7 @@ import (
 
 // unsettled are the changes whose revocation holds in this process although its commit
 // failed: a restart would forget it, unless it is stored in the meantime. There is at
-// most one for each live token and service.
+// most one for each change that failed so.
 type unsettled struct {
 	turn chan struct{} // holds one token: who has it settles
 
@@ -74,18 +74,16 @@ func (a *Admin) Settle(ctx context.Context) error {
 		return nil
 	}
 	err := a.audit.Transact(ctx, func(ctx context.Context, tx store.Tx) ([]audit.Event, error) {
+		if err := tx.Serialize(ctx); err != nil {
+			return nil, err
+		}
 		var events []audit.Event
 		for _, c := range changes {
-			r := *c.revocation
-			if !r.ExpiresAt.After(a.clock()) {
-				continue
-			}
-			if _, err := tx.PutRevocation(ctx, r); err != nil {
+			late, err := a.storeLate(ctx, tx, c)
+			if err != nil {
 				return nil, err
 			}
-			told := &change{actor: c.actor, action: "revoke", name: c.name, tokenID: c.tokenID, detail: "stored late"}
-			told.actor.RequestID = "" // that request was refused
-			events = append(events, a.event(told, audit.Changed, countersign.ReasonOK))
+			events = append(events, late...)
 		}
 		return events, nil
 	})
@@ -94,4 +92,23 @@ func (a *Admin) Settle(ctx context.Context) error {
 	}
 	a.unsettled.drop(len(changes))
 	return nil
+}
+
+// storeLate stores the revocations of c that still hit something.
+func (a *Admin) storeLate(ctx context.Context, tx store.Tx, c *change) ([]audit.Event, error) {
+	var events []audit.Event
+	for _, r := range c.revocations {
+		if !r.ExpiresAt.After(a.clock()) {
+			continue
+		}
+		if _, err := tx.PutRevocation(ctx, r); err != nil {
+			return nil, err
+		}
+		told := &change{actor: c.actor, action: "revoke", name: r.Service, tokenID: c.tokenID, detail: "stored late"}
+		told.actor.RequestID = "" // that request was refused
+		e := a.event(told, audit.Changed, countersign.ReasonOK)
+		e.UserIssuer, e.User = r.Issuer, r.Subject
+		events = append(events, e)
+	}
+	return events, nil
 }

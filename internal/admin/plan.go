@@ -1,0 +1,224 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/resource"
+)
+
+// plan is what an apply does to the state that it has read.
+type plan struct {
+	admin     *Admin
+	request   ApplyRequest
+	documents []resource.Document
+
+	in       reads
+	steps    []step
+	named    map[string]map[string]*resource.Document // by kind and name
+	pruned   map[string]map[string]bool
+	problems resource.Problems
+}
+
+// step is what becomes of one object.
+type step struct {
+	told Applied
+	// document is nil for what is pruned or kept; old is nil for what is created.
+	document *resource.Document
+	old      *row
+}
+
+// make reads the state and decides; nothing is written.
+func (p *plan) make(ctx context.Context, in reads) error {
+	p.in = in
+	p.named, p.pruned = make(map[string]map[string]*resource.Document), make(map[string]map[string]bool)
+	for _, kind := range resource.Kinds() {
+		p.named[kind], p.pruned[kind] = make(map[string]*resource.Document), make(map[string]bool)
+	}
+	for i := range p.documents {
+		d := &p.documents[i]
+		p.named[d.Kind][d.Name] = d
+	}
+	for i := range p.documents {
+		s, err := p.decide(ctx, &p.documents[i])
+		if err != nil {
+			return err
+		}
+		p.steps = append(p.steps, s)
+	}
+	if p.request.Prune {
+		if err := p.prune(ctx); err != nil {
+			return err
+		}
+	}
+	for i := range p.documents {
+		if err := p.checkReference(ctx, &p.documents[i]); err != nil {
+			return err
+		}
+	}
+	if len(p.named[resource.KindIssuer]) > 0 {
+		if err := p.checkIssuers(ctx); err != nil {
+			return err
+		}
+	}
+	return p.problems.Err()
+}
+
+// decide holds a document against what is stored.
+func (p *plan) decide(ctx context.Context, d *resource.Document) (step, error) {
+	after, err := d.YAML()
+	if err != nil {
+		return step{}, err
+	}
+	s := step{document: d, told: Applied{
+		Kind: d.Kind, Name: d.Name, Tenant: d.Tenant, Owner: p.request.Owner,
+		Action: ApplyCreated, Revision: 1, File: d.File, Line: d.Line, After: after,
+	}}
+	s.old, err = find(ctx, p.in, d.Kind, d.Name)
+	if errors.Is(err, countersign.NotFound) {
+		return s, nil
+	}
+	if err != nil {
+		return step{}, describe(err)
+	}
+	if s.old.owner != p.request.Owner {
+		if err := notOfConfig(s.old.owner); err != nil {
+			return step{}, err
+		}
+		if s.old.owner != "" {
+			return step{}, countersign.NewError(countersign.Conflict, countersign.ReasonOwnerMismatch,
+				d.Problem("name", "this "+d.Kind+" belongs to the owner "+s.old.owner).String())
+		}
+	}
+	if s.old.document.Tenant != d.Tenant {
+		p.problems.Add(d.Problem("tenant", "the tenant of an object can't change"))
+	}
+	if s.told.Before, err = s.old.document.YAML(); err != nil {
+		return step{}, err
+	}
+	if s.old.owner == p.request.Owner && bytes.Equal(s.told.Before, after) {
+		s.told.Action, s.told.Revision = ApplyUnchanged, s.old.revision
+		return s, nil
+	}
+	s.told.Action, s.told.Revision = ApplyChanged, s.old.revision+1
+	return s, nil
+}
+
+// prune looks for the owner's objects that no document names.
+func (p *plan) prune(ctx context.Context) error {
+	for _, kind := range resource.Kinds() {
+		var failed error
+		err := all(ctx, p.in, kind, func(r *row) {
+			if r.owner != p.request.Owner || p.named[kind][r.document.Name] != nil {
+				return
+			}
+			before, err := r.document.YAML()
+			if err != nil {
+				failed = err
+				return
+			}
+			s := step{old: r, told: Applied{
+				Kind: kind, Name: r.document.Name, Tenant: r.document.Tenant, Owner: r.owner,
+				Action: ApplyPruned, Revision: r.revision, Before: before,
+			}}
+			if r.service != nil && r.service.Disabled { // an operator's lock: RULES A9
+				s.told.Action, s.told.After = ApplyUnchanged, before
+			} else {
+				p.pruned[kind][r.document.Name] = true
+			}
+			p.steps = append(p.steps, s)
+		})
+		if err = errors.Join(err, failed); err != nil {
+			return describe(err)
+		}
+	}
+	return nil
+}
+
+// checkPrune refuses to delete more than was expected.
+func (p *plan) checkPrune() error {
+	most := p.request.MaxPrune
+	if most == 0 {
+		most = defaultMaxPrune
+	}
+	count := 0
+	for _, pruned := range p.pruned {
+		count += len(pruned)
+	}
+	if most < 0 || count <= most {
+		return nil
+	}
+	return countersign.NewError(countersign.Conflict, countersign.ReasonParameterInvalid,
+		fmt.Sprintf("this would delete %d objects, and at most %d may be: say so if that is meant", count, most))
+}
+
+// checkReference refuses a policy for a service of another tenant (RULES A6). One that
+// does not exist yet may be named: the decision looks again. The platform's policies may
+// name any.
+func (p *plan) checkReference(ctx context.Context, d *resource.Document) error {
+	if d.RoutePolicy == nil || d.Tenant == "" {
+		return nil
+	}
+	name := d.RoutePolicy.Service
+	if p.pruned[resource.KindService][name] {
+		return nil
+	}
+	tenant := ""
+	if beside := p.named[resource.KindService][name]; beside != nil {
+		tenant = beside.Tenant
+	} else {
+		s, err := p.in.Service(ctx, name)
+		if errors.Is(err, countersign.NotFound) {
+			return nil
+		}
+		if err != nil {
+			return describe(err)
+		}
+		tenant = s.Tenant
+	}
+	if tenant != d.Tenant {
+		p.problems.Add(d.Problem("service", "the service belongs to another tenant"))
+	}
+	return nil
+}
+
+// checkIssuers refuses two issuers with one URL and an audience in common: whose rules
+// hold for a token could not be told (RULES D10).
+func (p *plan) checkIssuers(ctx context.Context) error {
+	byURL := make(map[string][]*resource.Document)
+	err := all(ctx, p.in, resource.KindIssuer, func(r *row) {
+		name := r.document.Name
+		if p.named[resource.KindIssuer][name] == nil && !p.pruned[resource.KindIssuer][name] {
+			byURL[r.document.Issuer.URL] = append(byURL[r.document.Issuer.URL], r.document)
+		}
+	})
+	if err != nil {
+		return describe(err)
+	}
+	for i := range p.documents {
+		d := &p.documents[i]
+		if d.Issuer == nil {
+			continue
+		}
+		for _, other := range byURL[d.Issuer.URL] {
+			if slices.ContainsFunc(d.Issuer.Audiences, func(a string) bool { return slices.Contains(other.Issuer.Audiences, a) }) {
+				p.problems.Add(d.Problem("audiences", "the issuer "+other.Name+" has the same url and one of these audiences"))
+				break
+			}
+		}
+		byURL[d.Issuer.URL] = append(byURL[d.Issuer.URL], d)
+	}
+	return nil
+}
+
+func (p *plan) applied() []Applied {
+	told := make([]Applied, 0, len(p.steps))
+	for _, s := range p.steps {
+		told = append(told, s.told)
+	}
+	return told
+}

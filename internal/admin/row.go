@@ -1,0 +1,226 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/resource"
+	"github.com/countersign/countersign/internal/store"
+)
+
+// reads is what a plan reads from: the store, or a transaction.
+type reads interface {
+	store.Services
+	store.Objects
+}
+
+// row is one stored object of any kind and the document that it means.
+type row struct {
+	uid, owner           string
+	revision             int64
+	createdAt, updatedAt time.Time
+	document             *resource.Document
+	// service is set for a Service, object for every other kind.
+	service *store.Service
+	object  *store.Object
+}
+
+func serviceRow(s store.Service) *row {
+	document := &resource.Document{Kind: resource.KindService, Name: s.Name, Tenant: s.Tenant, Service: &resource.Service{
+		Scopes: s.Scopes, Audiences: s.Audiences, TokenLifetime: resource.Duration(s.TokenLifetime),
+		JWKS: s.JWKS, JWKSURI: s.JWKSURI, Quota: resource.Quota{TokensPerMinute: s.TokensPerMinute},
+	}}
+	return &row{
+		uid: s.UID, owner: s.Owner, revision: s.Revision, createdAt: s.CreatedAt, updatedAt: s.UpdatedAt,
+		document: document, service: &s,
+	}
+}
+
+func objectRow(o store.Object) (*row, error) {
+	document, err := resource.FromSpec(o.Kind, o.Name, o.Tenant, o.Spec)
+	if err != nil {
+		return nil, fmt.Errorf("read %s %s: %w", o.Kind, o.Name, err)
+	}
+	return &row{
+		uid: o.UID, owner: o.Owner, revision: o.Revision, createdAt: o.CreatedAt, updatedAt: o.UpdatedAt,
+		document: document, object: &o,
+	}, nil
+}
+
+// find returns the row of that kind and name, or countersign.NotFound.
+func find(ctx context.Context, in reads, kind, name string) (*row, error) {
+	if kind == resource.KindService {
+		s, err := in.Service(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		return serviceRow(s), nil
+	}
+	o, err := in.Object(ctx, kind, name)
+	if err != nil {
+		return nil, err
+	}
+	return objectRow(o)
+}
+
+// list returns one page of a kind.
+func list(ctx context.Context, in reads, kind string, page store.Page) ([]*row, error) {
+	var found []*row
+	if kind == resource.KindService {
+		services, err := in.Services(ctx, page)
+		for _, s := range services {
+			found = append(found, serviceRow(s))
+		}
+		return found, err
+	}
+	objects, err := in.Objects(ctx, kind, page)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range objects {
+		r, err := objectRow(o)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, r)
+	}
+	return found, nil
+}
+
+// all visits every row of a kind, page by page.
+func all(ctx context.Context, in reads, kind string, visit func(*row)) error {
+	for after := ""; ; {
+		page, err := list(ctx, in, kind, store.Page{After: after, Limit: store.MaxLimit})
+		if err != nil {
+			return err
+		}
+		for _, r := range page {
+			visit(r)
+			after = r.document.Name
+		}
+		if len(page) < store.MaxLimit {
+			return nil
+		}
+	}
+}
+
+func (r *row) detail() (ObjectDetail, error) {
+	text, err := r.document.YAML()
+	return ObjectDetail{
+		Kind: r.document.Kind, Name: r.document.Name, UID: r.uid, Tenant: r.document.Tenant, Owner: r.owner,
+		Revision: r.revision, CreatedAt: r.createdAt, UpdatedAt: r.updatedAt, Document: text,
+	}, err
+}
+
+// Object returns one object of any kind, Service too.
+//
+// Errors: countersign.NotFound, Invalid (no such kind), Unsupported (a kind that this
+// version does not serve), Unavailable.
+func (a *Admin) Object(ctx context.Context, kind, name string) (ObjectDetail, error) {
+	if err := checkKind(kind); err != nil {
+		return ObjectDetail{}, err
+	}
+	if !countersign.ValidName(name) {
+		return ObjectDetail{}, unknownObject(kind, nil)
+	}
+	r, err := find(ctx, a.store, kind, name)
+	if err != nil {
+		return ObjectDetail{}, describeObject(kind, err)
+	}
+	return r.detail()
+}
+
+// Objects lists the objects of a kind in order of name.
+//
+// Errors: countersign.Invalid (the kind, or the cursor), Unsupported, Unavailable.
+func (a *Admin) Objects(ctx context.Context, kind string, page store.Page) ([]ObjectDetail, error) {
+	if err := checkKind(kind); err != nil {
+		return nil, err
+	}
+	if page.After != "" && !countersign.ValidName(page.After) {
+		return nil, invalid(countersign.ReasonParameterInvalid, "after is not a cursor of this list")
+	}
+	rows, err := list(ctx, a.store, kind, page)
+	if err != nil {
+		return nil, describeObject(kind, err)
+	}
+	details := make([]ObjectDetail, 0, len(rows))
+	for _, r := range rows {
+		d, err := r.detail()
+		if err != nil {
+			return nil, err
+		}
+		details = append(details, d)
+	}
+	return details, nil
+}
+
+// DeleteObject removes one object of any kind; of a Service all tokens end.
+//
+// Errors: countersign.NotFound, Conflict (another revision), Denied (also: it comes from
+// the server's configuration), Invalid (no such kind), Unsupported, Unavailable.
+func (a *Admin) DeleteObject(ctx context.Context, actor Actor, kind, name string, revision int64) error {
+	if kind == resource.KindService {
+		return a.DeleteService(ctx, actor, name, revision)
+	}
+	c := &change{actor: actor, action: actionOf(kind, ApplyPruned), several: true}
+	if err := checkKind(kind); err != nil {
+		c.action = "apply.delete" // what was typed there stays out of the log
+		return a.refused(ctx, c, err)
+	}
+	if err := mayChange(actor); err != nil {
+		return a.refused(ctx, c, err)
+	}
+	return a.run(ctx, c, func(ctx context.Context, tx store.Tx) error {
+		if !countersign.ValidName(name) {
+			return unknownObject(kind, nil)
+		}
+		r, err := find(ctx, tx, kind, name)
+		if err != nil {
+			return describeObject(kind, err)
+		}
+		if revision != AnyRevision && revision != r.revision {
+			return changedMeanwhile(nil)
+		}
+		if err := notOfConfig(r.owner); err != nil {
+			return err
+		}
+		c.events = append(c.events, a.objectEvent(c, kind, name, ApplyPruned, "uid="+r.uid))
+		return tx.DeleteObject(ctx, r.uid)
+	})
+}
+
+func checkKind(kind string) error {
+	switch {
+	case slices.Contains(resource.Kinds(), kind):
+		return nil
+	case resource.Later(kind):
+		return countersign.NewError(countersign.Unsupported, countersign.ReasonParameterInvalid, "this kind is not served by this version")
+	}
+	return invalid(countersign.ReasonParameterInvalid, "there is no such kind")
+}
+
+// describeObject gives the store's errors words for the caller.
+func describeObject(kind string, err error) error {
+	if errors.Is(err, countersign.NotFound) && countersign.ReasonOf(err) != countersign.ReasonObjectUnknown {
+		return unknownObject(kind, err)
+	}
+	return describe(err)
+}
+
+func unknownObject(kind string, cause error) error {
+	return countersign.WrapError(countersign.NotFound, countersign.ReasonObjectUnknown, "there is no such "+kind, cause)
+}
+
+// notOfConfig refuses to change what a file of the server's configuration says.
+func notOfConfig(owner string) error {
+	if owner != ownerConfig {
+		return nil
+	}
+	return countersign.NewError(countersign.Denied, countersign.ReasonResourceReadOnly,
+		"it comes from a file of the server's configuration: change it there")
+}

@@ -1,0 +1,105 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/resource"
+	"github.com/countersign/countersign/internal/store"
+)
+
+// write carries the plan out.
+func (p *plan) write(ctx context.Context, tx store.Tx, c *change) error {
+	now := p.admin.clock()
+	for i := range p.steps {
+		s := &p.steps[i]
+		if s.told.Action == ApplyUnchanged {
+			continue
+		}
+		var detail string
+		var err error
+		if s.told.Kind == resource.KindService {
+			c.names = append(c.names, s.told.Name)
+			detail, err = p.writeService(ctx, tx, c, s, now)
+		} else {
+			detail, err = writeObject(ctx, tx, s, now)
+		}
+		if errors.Is(err, countersign.Conflict) {
+			return countersign.WrapError(countersign.Conflict, countersign.ReasonRevisionMismatch,
+				"an object was changed meanwhile: apply again", err)
+		}
+		if err != nil {
+			return fmt.Errorf("apply %s %s: %w", s.told.Kind, s.told.Name, err)
+		}
+		detail += fmt.Sprintf(" revision=%d", s.told.Revision)
+		if s.told.Owner != "" {
+			detail += " owner=" + s.told.Owner
+		}
+		c.events = append(c.events, p.admin.objectEvent(c, s.told.Kind, s.told.Name, s.told.Action, detail))
+	}
+	return nil
+}
+
+// writeService never touches whether the service is disabled (RULES A9).
+func (p *plan) writeService(ctx context.Context, tx store.Tx, c *change, s *step, now time.Time) (detail string, err error) {
+	if s.document == nil {
+		if err := p.admin.revokeService(ctx, tx, c, *s.old.service); err != nil {
+			return "", err
+		}
+		return "uid=" + s.old.uid, tx.DeleteService(ctx, s.old.uid)
+	}
+	row := store.Service{UID: randomID(16), Name: s.document.Name, CreatedAt: now}
+	if s.old != nil {
+		row = *s.old.service
+	}
+	spec := s.document.Service
+	row.Tenant, row.Owner = s.document.Tenant, p.request.Owner
+	row.Scopes, row.Audiences = sortedDistinct(spec.Scopes), sortedDistinct(spec.Audiences)
+	row.TokenLifetime = time.Duration(spec.TokenLifetime)
+	row.JWKS, row.JWKSURI, row.TokensPerMinute = spec.JWKS, spec.JWKSURI, spec.Quota.TokensPerMinute
+	row.Revision, row.UpdatedAt = s.told.Revision, now
+	if s.old == nil {
+		return describeGrant(row), tx.CreateService(ctx, row)
+	}
+	if takesAway(*s.old.service, row) {
+		if err := p.admin.revokeService(ctx, tx, c, row); err != nil {
+			return "", err
+		}
+	}
+	return describeGrant(row), tx.UpdateService(ctx, row)
+}
+
+// takesAway reports whether tokens that are out may say more than the service has now.
+func takesAway(before, after store.Service) bool {
+	lost := func(old, left []string) bool {
+		return slices.ContainsFunc(old, func(one string) bool { return !slices.Contains(left, one) })
+	}
+	return lost(before.Scopes, after.Scopes) || lost(before.Audiences, after.Audiences)
+}
+
+func writeObject(ctx context.Context, tx store.Tx, s *step, now time.Time) (detail string, err error) {
+	if s.document == nil {
+		return "uid=" + s.old.uid, tx.DeleteObject(ctx, s.old.uid)
+	}
+	row := store.Object{UID: randomID(16), Kind: s.document.Kind, Name: s.document.Name, CreatedAt: now}
+	if s.old != nil {
+		row = *s.old.object
+	}
+	row.Tenant, row.Owner = s.told.Tenant, s.told.Owner
+	row.Revision, row.UpdatedAt = s.told.Revision, now
+	if row.Spec, err = s.document.Spec(); err != nil {
+		return "", err
+	}
+	detail = "uid=" + row.UID
+	if row.Tenant != "" {
+		detail += " tenant=" + row.Tenant
+	}
+	if s.old == nil {
+		return detail, tx.CreateObject(ctx, row)
+	}
+	return detail, tx.UpdateObject(ctx, row)
+}
