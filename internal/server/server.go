@@ -125,6 +125,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err = s.openServices(); err != nil {
 		return err
 	}
+	if err = s.applyResources(ctx); err != nil {
+		return err
+	}
 	s.addresses.URL = s.BaseURL()
 	s.warn(ctx)
 	return s.folder.writeListen(s.addresses)
@@ -134,7 +137,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 // whoever sets it relies on it.
 func (s *Server) refuseUnserved() error {
 	for key, set := range map[string]bool{
-		"store": !s.cfg.Store.IsZero(), "resources": len(s.cfg.Resources) > 0,
+		"store":                     !s.cfg.Store.IsZero(),
 		"keys.master.previous_file": s.cfg.Keys.PreviousMasterFile != "",
 	} {
 		if set {
@@ -217,7 +220,7 @@ func (s *Server) openServices() (err error) {
 	if s.minter, err = token.New(token.Config{Issuer: s.issuer, Keys: s.keys, Lifetime: s.cfg.Tokens.Lifetime, Now: s.now}); err != nil {
 		return err
 	}
-	if s.admin, err = admin.New(admin.Config{Store: s.store, Audit: s.audit, Registry: s.registry, Keys: s.keys, Now: s.now}); err != nil {
+	if s.admin, err = admin.New(admin.Config{Store: s.store, Audit: s.audit, Registry: s.registry, Keys: s.keys, Issuer: s.issuer, Now: s.now}); err != nil {
 		return err
 	}
 	local := uint32(os.Geteuid()) //nolint:gosec // G115: user ids are 32 bits wide
