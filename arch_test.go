@@ -45,7 +45,7 @@ var publicExempt = []string{"authtest"}
 var onlyImporters = map[string][]string{
 	"internal/store/sqlstore": {"internal/server", "internal/fixture"},
 	"internal/fixture":        {},
-	"internal/config":         {"internal/server", "internal/cli", "internal/demo", "authtest"},
+	"internal/config":         {"internal/server", "internal/cli", "internal/demo", "internal/resource", "authtest"},
 }
 
 type goPackage struct {

@@ -191,7 +191,9 @@ type Duration time.Duration
 // MarshalJSON writes it as text.
 //
 // Errors: none.
-func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(formatDuration(time.Duration(d))) }
+func (d Duration) MarshalJSON() ([]byte, error) {
+	return json.Marshal(formatDuration(time.Duration(d)))
+}
 
 // formatDuration is time.Duration.String without units that are zero.
 func formatDuration(d time.Duration) string {

@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
 
@@ -119,6 +117,10 @@ func (r *reader) fields(path string, node ast.Node) *fields {
 }
 
 func (r *reader) place(node ast.Node) place {
+	// A block mapping's own token is the first colon.
+	if m, ok := node.(*ast.MappingNode); ok && !m.IsFlowStyle && len(m.Values) > 0 {
+		node = m.Values[0].Key
+	}
 	if node != nil {
 		if t := node.GetToken(); t != nil && t.Position != nil {
 			return place{t.Position.Line + r.offset, t.Position.Column}
@@ -217,28 +219,6 @@ func (f *fields) text(key string) string {
 		f.failed = append(f.failed, key)
 	}
 	return text
-}
-
-// textOf returns what a text node says.
-func textOf(node ast.Node) (text, problem string) {
-	switch n := node.(type) {
-	case *ast.StringNode:
-		text = n.Value
-	case *ast.LiteralNode:
-		text = strings.TrimRight(n.Value.Value, "\n")
-	default:
-		return "", "must be text; this is " + nodeKind(node)
-	}
-	switch {
-	case text == "":
-		return "", "must not be empty"
-	case len(text) > maxTextBytes:
-		return "", fmt.Sprintf("is longer than %d bytes", maxTextBytes)
-	case !utf8.ValidString(text) || strings.ContainsRune(text, utf8.RuneError) ||
-		strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }):
-		return "", "has characters that are not printable"
-	}
-	return text, ""
 }
 
 // texts returns a list of texts in the file's order; nil when there is none. A text
@@ -375,24 +355,4 @@ func (f *fields) duration(key string, least, most time.Duration) Duration {
 		return 0
 	}
 	return Duration(d)
-}
-
-func nodeKind(node ast.Node) string {
-	switch node.(type) {
-	case *ast.MappingNode:
-		return "keys with values"
-	case *ast.SequenceNode:
-		return "a list"
-	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
-		return "a number"
-	case *ast.BoolNode:
-		return "true or false"
-	case *ast.NullNode:
-		return "nothing"
-	case *ast.StringNode, *ast.LiteralNode:
-		return "text"
-	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MergeKeyNode:
-		return "an anchor, alias, merge or tag"
-	}
-	return "something else"
 }
