@@ -288,7 +288,7 @@ func TestTextWithColonInNestedFlow(t *testing.T) {
 	tests := map[string][]string{
 		"[s2s:internal]":    {"s2s:internal"},
 		"[a, s2s:internal]": {"a", "s2s:internal"},
-		"[s2s:internal, b]": {"s2s:internal", "b"},
+		"[s2s:internal, b]": {"b", "s2s:internal"},
 		"[a:b:c]":           {"a:b:c"},
 		"[a:1]":             {"a:1"},
 		"[ a:b , c ]":       {"a:b", "c"},
