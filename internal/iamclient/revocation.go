@@ -8,7 +8,8 @@ import (
 	"github.com/countersign/countersign"
 )
 
-// Revoke is the body of POST /admin/revocations: exactly one of Token, JTI and Service.
+// Revoke is the body of POST /admin/revocations: exactly one of Token, JTI, Service,
+// Issuer (with or without Subject) and All.
 type Revoke struct {
 	// Token is a token of ours in full. It encodes as REDACTED; [Client.RevokeToken]
 	// sends it in clear.
@@ -19,6 +20,14 @@ type Revoke struct {
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 	// Service ends every token that this service got until now.
 	Service string `json:"service,omitempty"`
+	// Issuer, a URL as in iss, ends all that it issued; with Subject what it issued to
+	// that user. A key is dropped by [RotateKeys].
+	Issuer  string `json:"issuer,omitempty"`
+	Subject string `json:"subject,omitempty"`
+	// All ends every token of ours.
+	All bool `json:"all,omitempty"`
+	// Before, beside Issuer or All: only what was issued until then; left out = until now.
+	Before time.Time `json:"before,omitzero"`
 }
 
 // The outcomes of a revocation.
@@ -33,6 +42,19 @@ type Revocation struct {
 	Status  string `json:"status"`
 	JTI     string `json:"jti,omitempty"`
 	Service string `json:"service,omitempty"`
+	Issuer  string `json:"issuer,omitempty"`
+	Subject string `json:"subject,omitempty"`
+	All     bool   `json:"all,omitempty"`
+}
+
+// Revoke ends the tokens that in names; tokens themselves go through
+// [Client.RevokeToken].
+//
+// Errors: countersign.Invalid, NotFound, and as [Client].
+func (c *Client) Revoke(ctx context.Context, in Revoke) (Revocation, error) {
+	var out Revocation
+	err := c.do(ctx, call{method: http.MethodPost, path: "/admin/revocations", body: in}, &out)
+	return out, err
 }
 
 // RevokeToken ends one token of ours.

@@ -18,6 +18,10 @@ type Purpose string
 const (
 	Token Purpose = "token" // access tokens: at+jwt
 	Audit Purpose = "audit" // heads of the audit chain
+	// Revocation signs the pages of the revocation feed: revocations+jwt.
+	Revocation Purpose = "revocation"
+	// Policy signs the route policies that receivers fetch: route-policies+jwt.
+	Policy Purpose = "policy"
 )
 
 // Config of a [Ring]. Store, Master and DeploymentID are required.
