@@ -8,7 +8,6 @@ import (
 	"time"
 )
 
-
 // File is one file of resource documents: YAML or JSON, several documents each.
 type File struct {
 	// Name is what problems call it.
