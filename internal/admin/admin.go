@@ -34,7 +34,7 @@ const (
 // AnyRevision as the revision of a change means "whatever it is now".
 const AnyRevision int64 = -1
 
-// Config of an [Admin]. All fields but Issuer and Now are required.
+// Config of an [Admin]. All fields up to Keys are required.
 type Config struct {
 	Store    store.Store
 	Audit    *audit.Log
@@ -42,6 +42,9 @@ type Config struct {
 	Keys     *keys.Ring
 	// Issuer is our own: no Issuer document may name it. "" = not known.
 	Issuer string
+	// PendingFile keeps revocations that could not be stored yet, over a restart too; ""
+	// = in memory only.
+	PendingFile string
 	// Now is the clock; nil = time.Now.
 	Now func() time.Time
 }
@@ -89,9 +92,9 @@ type Admin struct {
 	unsettled *unsettled
 }
 
-// New returns an Admin.
+// New returns an Admin. What PendingFile holds is in force then.
 //
-// Errors: countersign.Invalid when a part is missing.
+// Errors: countersign.Invalid when a part is missing, or PendingFile can't be read.
 func New(cfg Config) (*Admin, error) {
 	if cfg.Store == nil || cfg.Audit == nil || cfg.Registry == nil || cfg.Keys == nil {
 		return nil, countersign.NewError(countersign.Invalid, "", "admin needs a store, an audit log, a registry and keys")
@@ -99,7 +102,16 @@ func New(cfg Config) (*Admin, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Admin{store: cfg.Store, audit: cfg.Audit, registry: cfg.Registry, keys: cfg.Keys, issuer: cfg.Issuer, now: cfg.Now, unsettled: newUnsettled()}, nil
+	pending, err := newUnsettled(cfg.PendingFile)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range pending.all() {
+		for _, r := range c.revocations {
+			cfg.Registry.Revoke(r)
+		}
+	}
+	return &Admin{store: cfg.Store, audit: cfg.Audit, registry: cfg.Registry, keys: cfg.Keys, issuer: cfg.Issuer, now: cfg.Now, unsettled: pending}, nil
 }
 
 // clock returns the time at the store's resolution, so that what is answered is what

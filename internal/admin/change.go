@@ -53,7 +53,7 @@ func (a *Admin) run(ctx context.Context, c *change, fn func(ctx context.Context,
 	// safe side.
 	if done && len(c.revocations) > 0 {
 		if err != nil { // first: who finds it revoked asks Settle whether it will stay so
-			a.unsettled.add(c)
+			_ = a.unsettled.add(c) // the caller hears "unavailable" either way
 		}
 		for _, r := range c.revocations {
 			if !c.exact {

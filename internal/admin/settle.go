@@ -2,50 +2,12 @@ package admin
 
 import (
 	"context"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/audit"
 	"github.com/countersign/countersign/internal/store"
 )
-
-// unsettled are the changes whose revocation holds in this process although its commit
-// failed: a restart would forget it, unless it is stored in the meantime. There is at
-// most one for each change that failed so.
-type unsettled struct {
-	turn chan struct{} // holds one token: who has it settles
-
-	mu      sync.Mutex
-	changes []*change
-}
-
-func newUnsettled() *unsettled {
-	u := &unsettled{turn: make(chan struct{}, 1)}
-	u.turn <- struct{}{}
-	return u
-}
-
-func (u *unsettled) add(c *change) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.changes = append(u.changes, c)
-}
-
-// all returns what is there; it stays until it is dropped.
-func (u *unsettled) all() []*change {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return slices.Clone(u.changes)
-}
-
-// drop forgets the first n.
-func (u *unsettled) drop(n int) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.changes = slices.Clone(u.changes[n:])
-}
 
 // settleTimeout bounds how long one waits for another who settles: a disk that hangs
 // must not line up the requests of everybody who revokes.
@@ -73,42 +35,48 @@ func (a *Admin) Settle(ctx context.Context) error {
 	if len(changes) == 0 {
 		return nil
 	}
+	var stored []store.Revocation
 	err := a.audit.Transact(ctx, func(ctx context.Context, tx store.Tx) ([]audit.Event, error) {
 		if err := tx.Serialize(ctx); err != nil {
 			return nil, err
 		}
 		var events []audit.Event
 		for _, c := range changes {
-			late, err := a.storeLate(ctx, tx, c)
+			numbered, late, err := a.storeLate(ctx, tx, c)
 			if err != nil {
 				return nil, err
 			}
-			events = append(events, late...)
+			stored, events = append(stored, numbered...), append(events, late...)
 		}
 		return events, nil
 	})
 	if err != nil {
 		return describe(err)
 	}
-	a.unsettled.drop(len(changes))
+	for _, r := range stored { // they have numbers now, by which receivers get them
+		a.registry.Revoke(r)
+	}
+	if err := a.unsettled.drop(len(changes)); err != nil {
+		return describe(err)
+	}
 	return nil
 }
 
 // storeLate stores the revocations of c that still hit something.
-func (a *Admin) storeLate(ctx context.Context, tx store.Tx, c *change) ([]audit.Event, error) {
-	var events []audit.Event
+func (a *Admin) storeLate(ctx context.Context, tx store.Tx, c *change) (stored []store.Revocation, events []audit.Event, err error) {
 	for _, r := range c.revocations {
 		if !r.ExpiresAt.After(a.clock()) {
 			continue
 		}
-		if _, err := tx.PutRevocation(ctx, r); err != nil {
-			return nil, err
+		if r.Seq, err = tx.PutRevocation(ctx, r); err != nil {
+			return nil, nil, err
 		}
+		stored = append(stored, r)
 		told := &change{actor: c.actor, action: "revoke", name: r.Service, tokenID: c.tokenID, detail: "stored late"}
 		told.actor.RequestID = "" // that request was refused
 		e := a.event(told, audit.Changed, countersign.ReasonOK)
 		e.UserIssuer, e.User = r.Issuer, r.Subject
 		events = append(events, e)
 	}
-	return events, nil
+	return stored, events, nil
 }
