@@ -1,10 +1,15 @@
 package sqlstore
 
 import (
+	"context"
+	"database/sql"
 	"embed"
 	"io/fs"
+	"time"
 
 	"github.com/pressly/goose/v3"
+
+	"github.com/countersign/countersign/internal/store"
 )
 
 //go:embed migrations
@@ -28,6 +33,17 @@ type dialect struct {
 	begin string
 	// classify says what an error of the driver means.
 	classify func(error) fault
+	// control sends BEGIN, COMMIT or ROLLBACK, and fails if a COMMIT did not commit;
+	// nil = a prepared statement.
+	control func(ctx context.Context, conn *sql.Conn, text string) error
+	// shared: behind a network, and other processes write too.
+	shared bool
+	// savepoint: a statement that fails ends the transaction, unless there is one.
+	savepoint bool
+	// limit is how long the answer to a statement may take; 0 = as long as it takes.
+	limit time.Duration
+	// feedHead reads the feed's last number and the clock.
+	feedHead query[store.FeedHead]
 }
 
 // migrations returns the forward-only migrations of the dialect.

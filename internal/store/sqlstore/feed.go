@@ -28,17 +28,31 @@ ON CONFLICT (seq, kind, name) DO NOTHING`
 // keepChanges is how long a change is kept for processes that have not seen it.
 const keepChanges = 24 * time.Hour
 
-var selectFeedHead = query[int64]{"read the feed's head", `SELECT COALESCE(MAX(value), 0) FROM counter WHERE name = 'feed'`, scanNumber}
+// Who shares no database has no other clock than its own.
+var selectOwnHead = query[store.FeedHead]{"read the feed's head", `SELECT COALESCE(MAX(value), 0) FROM counter WHERE name = 'feed'`, scanOwnHead}
+
+var selectSharedHead = query[store.FeedHead]{"read the feed's head", `SELECT COALESCE(MAX(value), 0),
+CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) FROM counter WHERE name = 'feed'`, scanSharedHead}
 
 // A page ends at the end of a transaction: the last number is read in full.
 var selectChanges = query[store.Change]{"list changes", `SELECT seq, kind, name, changed_at FROM change
 WHERE seq > $1 AND seq <= (SELECT COALESCE(MAX(seq), 0) FROM (SELECT seq FROM change WHERE seq > $1 ORDER BY seq LIMIT $2) AS page)
 ORDER BY seq, kind, name`, scanChange}
 
-func scanNumber(r row) (int64, error) {
-	var n int64
-	err := r.Scan(&n)
-	return n, err
+func scanOwnHead(r row) (store.FeedHead, error) {
+	h := store.FeedHead{Now: time.Now().UTC().Truncate(time.Microsecond)}
+	err := r.Scan(&h.Seq)
+	return h, err
+}
+
+func scanSharedHead(r row) (store.FeedHead, error) {
+	var (
+		h   store.FeedHead
+		now int64
+	)
+	err := r.Scan(&h.Seq, &now)
+	h.Now = moment(now)
+	return h, err
 }
 
 func scanChange(r row) (store.Change, error) {
@@ -53,11 +67,7 @@ func scanChange(r row) (store.Change, error) {
 
 // FeedHead implements store.Feed.
 func (s *Store) FeedHead(ctx context.Context) (store.FeedHead, error) {
-	seq, err := selectFeedHead.one(ctx, &s.session)
-	if err != nil {
-		return store.FeedHead{}, err
-	}
-	return store.FeedHead{Seq: seq, Now: time.Now().UTC().Truncate(time.Microsecond)}, nil
+	return s.dialect.feedHead.one(ctx, &s.session)
 }
 
 // Changes implements store.Feed.
@@ -70,7 +80,12 @@ func (s *Store) Changes(ctx context.Context, after int64, max int) ([]store.Chan
 }
 
 // Hints implements store.Feed.
-func (s *Store) Hints() <-chan struct{} { return nil }
+func (s *Store) Hints() <-chan struct{} {
+	if s.listener == nil {
+		return nil
+	}
+	return s.listener.hints
+}
 
 // Serialize implements store.Tx: whoever takes a number holds the counter's row.
 func (t *tx) Serialize(ctx context.Context) error {

@@ -3,7 +3,9 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
+	"time"
 
 	"github.com/pressly/goose/v3"
 
@@ -12,6 +14,46 @@ import (
 
 // schemaTable is where goose notes which migrations ran.
 const schemaTable = "schema_version"
+
+// migrationLock is the advisory lock under which one process migrates. It only has to
+// differ from those of others in the same database.
+const migrationLock = 0x636f756e74657273 // "counters"
+
+const (
+	migrationPause    = 100 * time.Millisecond
+	migrationPatience = 2 * time.Minute
+)
+
+// migrateAlone migrates while no other process does. The lock is that of a session, so
+// it is gone with the connection, however this process ends.
+func migrateAlone(ctx context.Context, d dialect, writers, readers *sql.DB) (err error) {
+	if !d.shared {
+		return migrate(ctx, d, writers)
+	}
+	conn, err := readers.Conn(ctx)
+	if err != nil {
+		return unavailable("connect", err)
+	}
+	// The pool closes the connection, and the server gives the lock back.
+	defer func() { _ = conn.Raw(func(any) error { return driver.ErrBadConn }) }()
+	patience, cancel := context.WithTimeout(ctx, migrationPatience)
+	defer cancel()
+	for locked := false; ; {
+		if err := conn.QueryRowContext(patience, `SELECT pg_try_advisory_lock($1)`, int64(migrationLock)).Scan(&locked); err != nil {
+			return unavailable("lock the schema", err)
+		}
+		if locked {
+			return migrate(ctx, d, writers)
+		}
+		timer := time.NewTimer(migrationPause)
+		select {
+		case <-timer.C:
+		case <-patience.Done():
+			timer.Stop()
+			return unavailable("lock the schema", patience.Err())
+		}
+	}
+}
 
 // migrate brings the schema up to date, each migration in its own transaction. A
 // schema that is newer than ours is refused: we would not know what its rows mean.

@@ -13,7 +13,7 @@ const (
 
 	// Kind and name belong to a uid for ever, so they are conditions here.
 	updateObject = `UPDATE object SET tenant = $5, owner = $6, spec = $7, revision = $4, updated_at = $8
-WHERE uid = $1 AND kind = $2 AND name = $3 AND revision = $4 - 1`
+WHERE uid = $1 AND kind = $2 AND name = $3 AND revision = CAST($4 AS BIGINT) - 1`
 
 	deleteObject = `DELETE FROM object WHERE uid = $1`
 )

@@ -17,7 +17,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
 	// A name and a uid belong together for ever, so the name is a condition here.
 	updateService = `UPDATE service SET tenant = $4, owner = $5, scopes = $6, audiences = $7, token_lifetime = $8,
 disabled = $9, revision = $3, updated_at = $10, jwks = $11, jwks_uri = $12, tokens_per_minute = $13
-WHERE uid = $1 AND name = $2 AND revision = $3 - 1`
+WHERE uid = $1 AND name = $2 AND revision = CAST($3 AS BIGINT) - 1`
 
 	deleteService = `DELETE FROM service WHERE uid = $1 RETURNING name`
 )

@@ -36,17 +36,19 @@ func (s *statements) get(ctx context.Context, text string) (*sql.Stmt, error) {
 	if ok {
 		return stmt, nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if stmt, ok := s.byText[text]; ok {
-		return stmt, nil
-	}
-	stmt, err := s.from.PrepareContext(ctx, text) //nolint:sqlclosecheck // closed by close
+	// Not under the lock: in an outage, those who wait would wait one after another.
+	made, err := s.from.PrepareContext(ctx, text) //nolint:sqlclosecheck // closed by close
 	if err != nil {
 		return nil, err
 	}
-	s.byText[text] = stmt
-	return stmt, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if stmt, ok := s.byText[text]; ok {
+		_ = made.Close() // somebody else was faster
+		return stmt, nil
+	}
+	s.byText[text] = made
+	return made, nil
 }
 
 func (s *statements) close() {
@@ -66,18 +68,46 @@ type session struct {
 	// writing: a statement is not interrupted once it runs. They are short, and one
 	// that took effect must not be reported as failed.
 	writing bool
+	// outage is the first statement of the transaction that had no answer: what it did
+	// is not known, so the transaction can't commit any more.
+	outage error
 }
 
-// prepared returns the statement and the context to run it with.
-func (s *session) prepared(ctx context.Context, text string) (context.Context, *sql.Stmt, error) {
+// prepared returns the statement, the context to run it with, and what to call when
+// its answer is read.
+func (s *session) prepared(ctx context.Context, text string) (context.Context, *sql.Stmt, context.CancelFunc, error) {
 	if s.writing {
 		if err := ctx.Err(); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		ctx = context.WithoutCancel(ctx)
 	}
+	ctx, cancel := s.dialect.bounded(ctx)
 	stmt, err := s.stmts.get(ctx, text)
-	return ctx, stmt, err
+	if err != nil {
+		cancel()
+		return nil, nil, nil, err
+	}
+	return ctx, stmt, cancel, nil
+}
+
+// bounded limits how long the answer to a statement is waited for.
+func (d dialect) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if d.limit == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, d.limit)
+}
+
+// fail gives an error its meaning and remembers an outage. A context that ended
+// before its statement was sent is none.
+func (s *session) fail(what string, err error) error {
+	err = s.dialect.fail(what, err)
+	ended := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	if s.writing && s.outage == nil && !ended && errors.Is(err, countersign.Unavailable) {
+		s.outage = err
+	}
+	return err
 }
 
 // row is a *sql.Row or *sql.Rows.
@@ -94,13 +124,14 @@ type query[T any] struct {
 func (q query[T]) one(ctx context.Context, s *session, args ...any) (T, error) {
 	var none T
 	s.reads.Add(1)
-	ctx, stmt, err := s.prepared(ctx, q.sql) //nolint:sqlclosecheck // statements keeps it
+	ctx, stmt, done, err := s.prepared(ctx, q.sql) //nolint:sqlclosecheck // statements keeps it
 	if err != nil {
-		return none, s.dialect.fail(q.what, err)
+		return none, s.fail(q.what, err)
 	}
+	defer done()
 	value, err := q.scan(stmt.QueryRowContext(ctx, args...))
 	if err != nil {
-		return none, s.dialect.fail(q.what, err)
+		return none, s.fail(q.what, err)
 	}
 	return value, nil
 }
@@ -108,17 +139,18 @@ func (q query[T]) one(ctx context.Context, s *session, args ...any) (T, error) {
 // list runs q for any number of rows.
 func (q query[T]) list(ctx context.Context, s *session, args ...any) ([]T, error) {
 	s.reads.Add(1)
-	ctx, stmt, err := s.prepared(ctx, q.sql) //nolint:sqlclosecheck // statements keeps it
+	ctx, stmt, done, err := s.prepared(ctx, q.sql) //nolint:sqlclosecheck // statements keeps it
 	if err != nil {
-		return nil, s.dialect.fail(q.what, err)
+		return nil, s.fail(q.what, err)
 	}
+	defer done()
 	rows, err := stmt.QueryContext(ctx, args...)
 	if err != nil {
-		return nil, s.dialect.fail(q.what, err)
+		return nil, s.fail(q.what, err)
 	}
 	values, err := collect(rows, q.scan)
 	if err != nil {
-		return nil, s.dialect.fail(q.what, err)
+		return nil, s.fail(q.what, err)
 	}
 	return values, nil
 }
@@ -137,17 +169,18 @@ func collect[T any](rows *sql.Rows, scan func(row) (T, error)) (values []T, err 
 
 // exec runs a statement that writes and returns how many rows it changed.
 func (s *session) exec(ctx context.Context, what, text string, args ...any) (int64, error) {
-	ctx, stmt, err := s.prepared(ctx, text) //nolint:sqlclosecheck // statements keeps it
+	ctx, stmt, done, err := s.prepared(ctx, text) //nolint:sqlclosecheck // statements keeps it
 	if err != nil {
-		return 0, s.dialect.fail(what, err)
+		return 0, s.fail(what, err)
 	}
+	defer done()
 	result, err := stmt.ExecContext(ctx, args...)
 	if err != nil {
-		return 0, s.dialect.fail(what, err)
+		return 0, s.fail(what, err)
 	}
 	changed, err := result.RowsAffected()
 	if err != nil {
-		return 0, s.dialect.fail(what, err)
+		return 0, s.fail(what, err)
 	}
 	return changed, nil
 }
@@ -155,12 +188,13 @@ func (s *session) exec(ctx context.Context, what, text string, args ...any) (int
 // returning runs a statement that writes one row and returns a column of it.
 func returning[T any](ctx context.Context, s *session, what, text string, args ...any) (T, error) {
 	var value T
-	ctx, stmt, err := s.prepared(ctx, text) //nolint:sqlclosecheck // statements keeps it
+	ctx, stmt, done, err := s.prepared(ctx, text) //nolint:sqlclosecheck // statements keeps it
 	if err != nil {
-		return value, s.dialect.fail(what, err)
+		return value, s.fail(what, err)
 	}
+	defer done()
 	if err := stmt.QueryRowContext(ctx, args...).Scan(&value); err != nil {
-		return value, s.dialect.fail(what, err)
+		return value, s.fail(what, err)
 	}
 	return value, nil
 }

@@ -33,6 +33,7 @@ var sqliteDialect = dialect{
 	// lock taken could only fail.
 	begin:    "BEGIN IMMEDIATE",
 	classify: classifySQLite,
+	feedHead: selectOwnHead,
 }
 
 // classifySQLite tells the constraints apart; any other error is an outage.

@@ -4,17 +4,21 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"sync"
 	"sync/atomic"
 
 	"github.com/countersign/countersign/internal/store"
 )
 
-// Store is one open database. Make one with [OpenSQLite]. Safe for concurrent use.
+// Store is one open database. Make one with [OpenSQLite] or [OpenPostgres]. Safe for concurrent use.
 type Store struct {
 	session // reads, over the readers' pool
 	readers *sql.DB
 	writer  *writer
 	count   atomic.Int64
+	// listener is nil where nobody else writes.
+	listener *listener
+	closing  sync.Once
 }
 
 var (
@@ -27,7 +31,7 @@ func open(ctx context.Context, d dialect, writers, readers *sql.DB) (*Store, err
 	s := &Store{readers: readers}
 	s.session = session{dialect: d, stmts: newStatements(readers), reads: &s.count}
 	s.writer = newWriter(d, writers, &s.count)
-	err := migrate(ctx, d, writers)
+	err := migrateAlone(ctx, d, writers, readers)
 	if err == nil {
 		err = s.Ping(ctx)
 	}
@@ -58,6 +62,9 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Close implements store.Store. A second Close does nothing.
 func (s *Store) Close() error {
+	if s.listener != nil {
+		s.closing.Do(s.listener.close)
+	}
 	s.stmts.close()
 	// The writer is closed last: as the last connection it folds the WAL into the
 	// database file.

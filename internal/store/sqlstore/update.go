@@ -20,6 +20,10 @@ type writer struct {
 	conn   *sql.Conn // nil before the first use and after a failed begin
 	stmts  *statements
 	closed bool
+
+	// outages counts the begins that failed, lastOutage is the last of them.
+	outages    atomic.Int64
+	lastOutage error
 }
 
 func newWriter(d dialect, pool *sql.DB, reads *atomic.Int64) *writer {
@@ -44,6 +48,7 @@ const (
 // after that point it is too late.
 func (s *Store) update(ctx context.Context, fn func(context.Context, *tx) error) (err error) {
 	w := s.writer
+	outages := w.outages.Load()
 	select {
 	case <-w.turn:
 	case <-ctx.Done():
@@ -51,6 +56,11 @@ func (s *Store) update(ctx context.Context, fn func(context.Context, *tx) error)
 	}
 	defer func() { w.turn <- struct{}{} }()
 
+	if w.dialect.shared && w.outages.Load() != outages {
+		// The one before us found nobody there while we waited: to ask again, one after
+		// another, would make the last one wait for minutes.
+		return unavailable("begin a transaction", w.lastOutage)
+	}
 	if err := w.begin(ctx); err != nil {
 		return w.dialect.fail("begin a transaction", err)
 	}
@@ -65,23 +75,55 @@ func (s *Store) update(ctx context.Context, fn func(context.Context, *tx) error)
 	if err := fn(ctx, t); err != nil {
 		return err
 	}
-	if err := ctx.Err(); err != nil {
-		return unavailable("commit", err)
+	if committed, err = w.commit(ctx, t); err != nil {
+		return err
 	}
-	if err := w.run(context.WithoutCancel(ctx), commit); err != nil {
-		return w.dialect.fail("commit", err)
-	}
-	committed = true
 	return nil
 }
 
-// begin makes sure of a connection and starts the transaction.
+// commit ends the transaction. An error after COMMIT was sent says that the outcome is
+// not known: the caller must take it as not done, and bear it if it was.
+func (w *writer) commit(ctx context.Context, t *tx) (committed bool, err error) {
+	if t.outage != nil {
+		return false, t.outage
+	}
+	if t.seq != 0 && w.dialect.shared {
+		if _, err := t.exec(ctx, "announce changes", notify); err != nil {
+			return false, err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return false, unavailable("commit", err)
+	}
+	if err := w.run(context.WithoutCancel(ctx), commit); err != nil {
+		return false, unavailable("commit", err)
+	}
+	return true, nil
+}
+
+// begin makes sure of a connection and starts the transaction. A connection that died
+// while nobody used it is replaced: once, so that an outage is reported soon.
 func (w *writer) begin(ctx context.Context) error {
 	if w.closed {
 		return sql.ErrConnDone
 	}
+	used := w.conn != nil
+	err := w.tryBegin(ctx)
+	if err != nil && used && w.dialect.shared && ctx.Err() == nil {
+		err = w.tryBegin(ctx)
+	}
+	if err != nil && ctx.Err() == nil {
+		w.lastOutage = err
+		w.outages.Add(1)
+	}
+	return err
+}
+
+func (w *writer) tryBegin(ctx context.Context) error {
 	if w.conn == nil {
-		conn, err := w.pool.Conn(ctx)
+		bounded, cancel := w.dialect.bounded(ctx)
+		defer cancel()
+		conn, err := w.pool.Conn(bounded)
 		if err != nil {
 			return err
 		}
@@ -102,13 +144,28 @@ func (w *writer) begin(ctx context.Context) error {
 
 // rollback ends the transaction. That it fails is the rule where the database has
 // rolled back by itself (a full disk); if one stayed open after all, the next begin
-// fails and drops the connection.
+// fails and drops the connection. A connection to a server is dropped here: the server
+// rolls back what is open on it.
 func (w *writer) rollback(ctx context.Context) {
-	_ = w.run(context.WithoutCancel(ctx), rollback)
+	if err := w.run(context.WithoutCancel(ctx), rollback); err != nil && w.dialect.shared {
+		_ = w.drop()
+	}
 }
 
-func (w *writer) run(ctx context.Context, query string) error {
-	stmt, err := w.stmts.get(ctx, query) //nolint:sqlclosecheck // statements keeps it
+// run sends BEGIN, COMMIT or ROLLBACK. BEGIN and ROLLBACK take no time: where a network
+// is in between, no answer soon is an outage.
+func (w *writer) run(ctx context.Context, text string) error {
+	ctx, cancel := w.dialect.bounded(ctx)
+	defer cancel()
+	if w.dialect.control != nil {
+		if text != commit {
+			var stop context.CancelFunc
+			ctx, stop = context.WithTimeout(ctx, w.dialect.limit/2)
+			defer stop()
+		}
+		return w.dialect.control(ctx, w.conn, text)
+	}
+	stmt, err := w.stmts.get(ctx, text) //nolint:sqlclosecheck // statements keeps it
 	if err != nil {
 		return err
 	}
