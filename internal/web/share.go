@@ -5,27 +5,27 @@ import (
 	"sync"
 )
 
-// minShare is what one address may have at least.
+// minShare is what one address may have at least of a server's places.
 const minShare = 64
 
-// shares keeps one address from taking every place of a server: a request whose body
-// trickles in holds its place for as long as readTimeout. Key: [LimiterKey]; lifetime: the
-// request; bound: the requests under way. Safe for concurrent use.
-type shares struct {
+// Shares keeps one address from taking every place: a request whose body trickles in
+// holds its place for as long as readTimeout. Key: [LimiterKey]; lifetime: the request;
+// bound: the requests under way. Safe for concurrent use.
+type Shares struct {
 	most int
 
 	mu    sync.Mutex
 	taken map[netip.Prefix]int
 }
 
-// newShares gives an address a quarter of all places.
-func newShares(places int64) *shares {
-	return &shares{most: max(int(places/4), minShare), taken: make(map[netip.Prefix]int)}
+// NewShares gives one address most places at a time.
+func NewShares(most int) *Shares {
+	return &Shares{most: most, taken: make(map[netip.Prefix]int)}
 }
 
-// take takes a place for addr and reports whether it had one left. An invalid address, a
+// Take takes a place for addr and reports whether it had one left. An invalid address, a
 // Unix socket, always has.
-func (s *shares) take(addr netip.Addr) bool {
+func (s *Shares) Take(addr netip.Addr) bool {
 	if !addr.IsValid() {
 		return true
 	}
@@ -39,8 +39,8 @@ func (s *shares) take(addr netip.Addr) bool {
 	return true
 }
 
-// give gives the place back that take took.
-func (s *shares) give(addr netip.Addr) {
+// Give gives the place back that Take took.
+func (s *Shares) Give(addr netip.Addr) {
 	if !addr.IsValid() {
 		return
 	}

@@ -63,7 +63,7 @@ func Wrap(cfg Config, next http.Handler) http.Handler {
 	if w.limit <= 0 {
 		w.limit = defaultMaxConcurrent
 	}
-	w.shares = newShares(w.limit)
+	w.shares = NewShares(max(int(w.limit/4), minShare)) // a quarter of all places
 	if cfg.AddressRate > 0 {
 		w.rate = NewLimiter[netip.Prefix](LimiterConfig{
 			Every: time.Second / time.Duration(cfg.AddressRate), Burst: 2 * cfg.AddressRate, Now: w.now,
@@ -79,7 +79,7 @@ type wrapper struct {
 	trusted []netip.Prefix
 	hosts   hostCheck
 	limit   int64
-	shares  *shares
+	shares  *Shares
 	rate    *Limiter[netip.Prefix] // nil = no limit
 	observe func(route string, status int, d time.Duration)
 
@@ -98,7 +98,7 @@ func (p *wrapper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(c)
 
 	defer p.finish(c, r, start)
-	c.placed = p.shares.take(c.addr)
+	c.placed = p.shares.Take(c.addr)
 	if p.underWay.Add(1) > p.limit || !c.placed {
 		p.overloaded(r, start)
 		c.refuse(http.StatusServiceUnavailable, "temporarily_unavailable")
@@ -127,7 +127,7 @@ func (p *wrapper) finish(c *call, r *http.Request, start time.Time) {
 	}
 	p.underWay.Add(-1)
 	if c.placed {
-		p.shares.give(c.addr)
+		p.shares.Give(c.addr)
 	}
 	status := c.writer.status
 	if status == 0 && !abort {

@@ -15,8 +15,8 @@ import (
 )
 
 type options struct {
-	binary, floor, peer string
-	seconds, rounds     int
+	binary, floor, peer, only string
+	seconds, rounds           int
 }
 
 func main() {
@@ -24,6 +24,7 @@ func main() {
 	flag.StringVar(&o.binary, "countersign", "./countersign", "the release build")
 	flag.StringVar(&o.floor, "floor", "", "the floor program")
 	flag.StringVar(&o.peer, "oidc-provider", "", "the folder with oidc-provider installed; empty = without it")
+	flag.StringVar(&o.only, "only", "", "one part: tokens, verify, start, control, postgres, revocation or million")
 	flag.IntVar(&o.seconds, "seconds", 4, "length of one measurement")
 	flag.IntVar(&o.rounds, "rounds", 3, "turns; the median is printed")
 	flag.Parse()
@@ -40,14 +41,19 @@ func main() {
 
 func run(o options, folder string) error {
 	fmt.Println("Medians of", o.rounds, "turns of", o.seconds, "s; ratios turn by turn. Goals are those of the design.")
-	if err := tokenEndpoint(o, folder); err != nil {
-		return fmt.Errorf("token endpoint: %w", err)
-	}
-	if err := verification(o, folder); err != nil {
-		return fmt.Errorf("verification: %w", err)
-	}
-	if err := coldStart(o, folder); err != nil {
-		return fmt.Errorf("cold start: %w", err)
+	for _, part := range []struct {
+		name string
+		run  func(o options, folder string) error
+	}{
+		{"tokens", tokenEndpoint}, {"verify", verification}, {"start", coldStart}, {"control", controlPlane},
+		{"postgres", tokensOnPostgres}, {"revocation", revocationReach}, {"million", millionServices},
+	} {
+		if o.only != "" && o.only != part.name {
+			continue
+		}
+		if err := part.run(o, folder); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
 	}
 	return nil
 }

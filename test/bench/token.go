@@ -15,6 +15,9 @@ import (
 // subject is one server under the load of the token endpoint.
 type subject struct {
 	name, url, secret string
+	// services: each request is by another one of that many, s-0, s-1, …; 0 = all are by
+	// document-service.
+	services int
 }
 
 // tokenEndpoint prints the rows of the token endpoint.
@@ -38,9 +41,9 @@ func tokenEndpoint(o options, folder string) error {
 		return err
 	}
 	subjects := []subject{
-		{"countersign", cs.url + "/oauth2/token", cs.secret},
-		{"floor", floor.url + "/token", "x"},
-		{"sign only", signer.url + "/token", "x"},
+		{name: "countersign", url: cs.url + "/oauth2/token", secret: cs.secret},
+		{name: "floor", url: floor.url + "/token", secret: "x"},
+		{name: "sign only", url: signer.url + "/token", secret: "x"},
 	}
 	if o.peer != "" {
 		const secret = "a-secret-for-the-benchmark-only"
@@ -49,7 +52,7 @@ func tokenEndpoint(o options, folder string) error {
 			return err
 		}
 		defer peer.end()
-		subjects = append(subjects, subject{"oidc-provider", peer.url + "/token", secret})
+		subjects = append(subjects, subject{name: "oidc-provider", url: peer.url + "/token", secret: secret})
 	}
 	fmt.Println("\nclient_credentials, ES256, audit durable before the reply (requests/s)")
 	goals := map[string]string{
@@ -90,6 +93,17 @@ func compare(o options, folder string, subjects []subject, connections int, goal
 	return nil
 }
 
+// manyLua sends the requests of many services in an order that no cache likes.
+const manyLua = `
+local count, n = %d, 0
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/x-www-form-urlencoded"
+request = function()
+  n = (n + 7919) %% count
+  return wrk.format(nil, nil, nil, "grant_type=client_credentials&scope=s2s%%3Ainternal&audience=parse-service&client_secret=%s&client_id=s-" .. n)
+end
+`
+
 var (
 	rateLine  = regexp.MustCompile(`(?m)^Requests/sec:\s+([0-9.]+)`)
 	errorLine = regexp.MustCompile(`(?m)^\s*(Non-2xx or 3xx responses|Socket errors): .*`)
@@ -104,6 +118,9 @@ func load(folder string, s subject, connections, seconds int) (float64, error) {
 		body += "&audience=parse-service"
 	}
 	lua := fmt.Sprintf("wrk.method = \"POST\"\nwrk.body = %q\nwrk.headers[\"Content-Type\"] = \"application/x-www-form-urlencoded\"\nwrk.headers[\"Authorization\"] = \"Basic %s\"\n", body, basic)
+	if s.services > 0 {
+		lua = fmt.Sprintf(manyLua, s.services, s.secret)
+	}
 	if err := os.WriteFile(script, []byte(lua), 0o600); err != nil {
 		return 0, err
 	}
