@@ -16,6 +16,10 @@ done
 # authlib belongs to Debian's own Python, whatever other Python is in front of it.
 /usr/bin/python3 -c 'import authlib, requests' 2>/dev/null || missing+=(python3 python3-authlib python3-requests)
 
+# Tests start their own servers of PostgreSQL; its programs are not in the PATH.
+has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+has_postgres || missing+=(postgresql-common)
+
 if [ "${#missing[@]}" -gt 0 ]; then
   echo "installing: ${missing[*]}"
   as_root=()
@@ -23,6 +27,16 @@ if [ "${#missing[@]}" -gt 0 ]; then
   export DEBIAN_FRONTEND=noninteractive
   "${as_root[@]}" apt-get update -qq
   "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
+fi
+
+if ! has_postgres; then
+  # Without this the package makes a database of its own and starts it.
+  "${as_root[@]}" sed -ri 's/^#?\s*create_main_cluster\s*=.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+  postgres=postgresql-15
+  apt-cache show "$postgres" >/dev/null 2>&1 || postgres=postgresql
+  echo "installing: $postgres"
+  "${as_root[@]}" apt-get install -y -qq --no-install-recommends "$postgres"
+  has_postgres || { echo "$postgres is installed, but there is no /usr/lib/postgresql/*/bin/initdb" >&2; exit 1; }
 fi
 
 mkdir -p "$tools/bin"
