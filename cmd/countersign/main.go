@@ -17,11 +17,12 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return cli.Run(ctx, cli.Process{
-		Args:    os.Args[1:],
-		Environ: os.Environ(),
-		Stdin:   os.Stdin,
-		Stdout:  os.Stdout,
-		Stderr:  os.Stderr,
-		Demo:    demo.Run,
+		Args:     os.Args[1:],
+		Environ:  os.Environ(),
+		Stdin:    os.Stdin,
+		Stdout:   os.Stdout,
+		Stderr:   os.Stderr,
+		Terminal: cli.IsTerminal(os.Stdin),
+		Demo:     demo.Run,
 	})
 }

@@ -4,41 +4,36 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/iamclient"
+	"github.com/countersign/countersign/internal/resource"
 )
-
-// kinds are the kinds of object that this version keeps, by the names that the
-// command line takes.
-var kinds = map[string]string{"service": "service", "services": "service"}
-
-func kindOf(name string) (string, error) {
-	if kind, ok := kinds[strings.ToLower(name)]; ok {
-		return kind, nil
-	}
-	return "", usageError{fmt.Sprintf("unknown kind %q; there is: service", name)}
-}
 
 type getCommand struct {
 	target
-	output
-	Kind string `arg:"" help:"The kind: service."`
-	Name string `arg:"" optional:"" help:"The name; without one, all are listed."`
+	Kind   string `arg:"" help:"The kind: service, issuer or route-policy."`
+	Name   string `arg:"" optional:"" help:"The name; without one, all are listed."`
+	Output string `help:"yaml, json or table. Default: yaml for one, table for all." default:"" enum:",yaml,json,table"`
 }
 
 // Help implements kong.HelpProvider.
 func (getCommand) Help() string {
-	return `Example:
+	return `YAML is what apply takes; comments before it tell what no document holds.
+
+Example:
   countersign get service
-  countersign get service document-service --output json`
+  countersign get service document-service --output json
+  countersign get route-policies --output yaml >policies.yaml`
 }
 
 // Run implements the command.
 func (c *getCommand) Run(ctx context.Context, p *Process) error {
-	if _, err := kindOf(c.Kind); err != nil {
+	kind, err := kindOf(c.Kind)
+	if err != nil {
 		return err
 	}
 	client, err := c.admin(p)
@@ -46,26 +41,119 @@ func (c *getCommand) Run(ctx context.Context, p *Process) error {
 		return err
 	}
 	defer client.Close()
-	if c.Name != "" {
+	if c.Name == "" {
+		return c.list(ctx, p.Stdout, client, kind)
+	}
+	object, err := client.Object(ctx, kind, c.Name)
+	if err != nil {
+		return err
+	}
+	switch {
+	case kind == resource.KindService && c.Output != "table":
 		service, err := client.Service(ctx, c.Name)
 		if err != nil {
 			return err
 		}
-		return c.printService(p.Stdout, service)
+		if c.Output == "json" {
+			return printJSON(p.Stdout, serviceObject{service, object.Kind, object.Document})
+		}
+		return printDocument(p.Stdout, object, describeService(service))
+	case c.Output == "json":
+		return printJSON(p.Stdout, object)
+	case c.Output == "table":
+		return printObjects(p.Stdout, []iamclient.Object{object})
 	}
-	services, err := allServices(ctx, client)
+	return printDocument(p.Stdout, object, nil)
+}
+
+// serviceObject is a service with what every object has.
+type serviceObject struct {
+	iamclient.Service
+	Kind     string `json:"kind"`
+	Document string `json:"document"`
+}
+
+func (c *getCommand) list(ctx context.Context, w io.Writer, client *iamclient.Client, kind string) error {
+	if kind == resource.KindService && c.Output != "yaml" {
+		services, err := allServices(ctx, client)
+		if err != nil {
+			return err
+		}
+		if c.Output == "json" {
+			return printJSON(w, map[string]any{"items": services})
+		}
+		return printServices(w, services)
+	}
+	objects, err := allObjects(ctx, client, kind)
 	if err != nil {
 		return err
 	}
-	if c.json() {
-		return printJSON(p.Stdout, map[string]any{"items": services})
+	switch c.Output {
+	case "json":
+		return printJSON(w, map[string]any{"items": objects})
+	case "yaml":
+		for _, object := range objects {
+			if _, err := fmt.Fprintf(w, "---\n%s", object.Document); err != nil {
+				return fmt.Errorf("print: %w", err)
+			}
+		}
+		return nil
 	}
-	table := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "NAME\tSTATE\tSCOPES\tAUDIENCES\tTENANT")
+	return printObjects(w, objects)
+}
+
+func printServices(w io.Writer, services []iamclient.Service) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "NAME\tSTATE\tSCOPES\tAUDIENCES\tTENANT\tOWNER\tREVISION")
 	for _, s := range services {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", s.Name, state(s), strings.Join(s.Scopes, " "), strings.Join(s.Audiences, " "), s.Tenant)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n", s.Name, state(s), strings.Join(s.Scopes, " "),
+			strings.Join(s.Audiences, " "), s.Tenant, s.Owner, s.Revision)
 	}
 	return table.Flush()
+}
+
+func printObjects(w io.Writer, objects []iamclient.Object) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "NAME\tTENANT\tOWNER\tREVISION\tCHANGED")
+	for _, o := range objects {
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", o.Name, o.Tenant, o.Owner, o.Revision, formatTime(o.UpdatedAt))
+	}
+	return table.Flush()
+}
+
+// printDocument prints an object as it can be applied again, behind comments about it.
+func printDocument(w io.Writer, o iamclient.Object, notes [][2]string) error {
+	notes = append([][2]string{
+		{"uid", o.UID}, {"owner", o.Owner}, {"revision", strconv.FormatInt(o.Revision, 10)},
+		{"created", formatTime(o.CreatedAt)}, {"changed", formatTime(o.UpdatedAt)},
+	}, notes...)
+	var comments strings.Builder
+	if err := printFields(&comments, notes...); err != nil {
+		return err
+	}
+	for line := range strings.Lines(comments.String()) {
+		if _, err := fmt.Fprint(w, "# ", line); err != nil {
+			return fmt.Errorf("print: %w", err)
+		}
+	}
+	if _, err := fmt.Fprint(w, o.Document); err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	return nil
+}
+
+func allObjects(ctx context.Context, client *iamclient.Client, kind string) ([]iamclient.Object, error) {
+	objects := []iamclient.Object{}
+	for page := (iamclient.ServicePage{Limit: 500}); ; {
+		list, err := client.Objects(ctx, kind, page)
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, list.Items...)
+		if page.After = list.Next; page.After == "" {
+			return objects, nil
+		}
+	}
 }
 
 func allServices(ctx context.Context, client *iamclient.Client) ([]iamclient.Service, error) {
@@ -82,23 +170,13 @@ func allServices(ctx context.Context, client *iamclient.Client) ([]iamclient.Ser
 	}
 }
 
-func (c *getCommand) printService(w io.Writer, s iamclient.Service) error {
-	if c.json() {
-		return printJSON(w, s)
-	}
-	lifetime := "the server's default"
-	if s.TokenLifetime != 0 {
-		lifetime = s.TokenLifetime.String()
-	}
-	rows := [][2]string{
-		{"name", s.Name}, {"uid", s.UID}, {"state", state(s)}, {"tenant", s.Tenant}, {"owner", s.Owner},
-		{"scopes", strings.Join(s.Scopes, " ")}, {"audiences", strings.Join(s.Audiences, " ")},
-		{"token lifetime", lifetime}, {"created", formatTime(s.CreatedAt)}, {"changed", formatTime(s.UpdatedAt)},
-	}
+// describeService tells what no document holds: the state and the secrets.
+func describeService(s iamclient.Service) [][2]string {
+	rows := [][2]string{{"state", state(s)}}
 	for _, secret := range s.Secrets {
 		rows = append(rows, [2]string{"secret " + secret.ID, describeSecret(secret)})
 	}
-	return printFields(w, rows...)
+	return rows
 }
 
 func describeSecret(s iamclient.ServiceSecret) string {
@@ -127,8 +205,9 @@ func state(s iamclient.Service) string {
 
 type deleteCommand struct {
 	target
-	Kind string `arg:"" help:"The kind: service."`
-	Name string `arg:"" help:"The name."`
+	Kind       string `arg:"" help:"The kind: service, issuer or route-policy."`
+	Name       string `arg:"" help:"The name."`
+	IfRevision int64  `help:"Delete this revision only; another one is a conflict. Default: whatever it is now." placeholder:"N"`
 }
 
 // Help implements kong.HelpProvider.
@@ -137,7 +216,8 @@ func (deleteCommand) Help() string {
 one comes back.
 
 Example:
-  countersign delete service document-service`
+  countersign delete service document-service
+  countersign delete route-policy parse-service-defaults --if-revision 3`
 }
 
 // Run implements the command.
@@ -147,16 +227,22 @@ func (c *deleteCommand) Run(ctx context.Context, p *Process) error {
 		return err
 	}
 	if c.Name == "" {
-		return countersign.NewError(countersign.Invalid, "", "name the "+kind+" to delete")
+		return countersign.NewError(countersign.Invalid, "", "name the "+kindWord(kind)+" to delete")
+	}
+	revision := iamclient.AnyRevision
+	if c.IfRevision < 0 {
+		return usageError{"--if-revision is a number from 1 on"}
+	} else if c.IfRevision > 0 {
+		revision = c.IfRevision
 	}
 	client, err := c.admin(p)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	if err := client.DeleteService(ctx, c.Name, iamclient.AnyRevision); err != nil {
+	if err := client.DeleteObject(ctx, kind, c.Name, revision); err != nil {
 		return err
 	}
-	wrote(p, client, "deleted "+kind+" "+c.Name)
+	wrote(p, client, "deleted "+kindWord(kind)+" "+c.Name)
 	return nil
 }

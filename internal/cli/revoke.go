@@ -2,13 +2,19 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"time"
 
+	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/iamclient"
 )
 
 type revokeCommand struct {
 	Token   revokeToken   `cmd:"" help:"End one token."`
 	Service revokeService `cmd:"" help:"End all tokens that a service has."`
+	Subject revokeSubject `cmd:"" help:"End all tokens that an issuer gave to one user."`
+	Issuer  revokeIssuer  `cmd:"" help:"End all tokens of an issuer."`
+	All     revokeAll     `cmd:"" help:"End every token of this server."`
 }
 
 type revokeToken struct {
@@ -67,6 +73,112 @@ func (c *revokeService) Run(ctx context.Context, p *Process) error {
 		return err
 	}
 	return printRevocation(p, client, c.output, revocation, "all tokens of service "+c.Name)
+}
+
+// revokeBefore is embedded where the time can be chosen.
+type revokeBefore struct {
+	Before string `help:"Only what was issued until then: a time (2026-11-23T06:00:00Z) or an age (24h). Default: now." placeholder:"TIME"`
+}
+
+func (b revokeBefore) time() (time.Time, error) {
+	at, err := parseTime(b.Before, time.Now())
+	if err != nil {
+		return at, usageError{"--before: " + err.Error()}
+	}
+	return at, nil
+}
+
+type revokeSubject struct {
+	target
+	output
+	revokeBefore
+	Issuer  string `arg:"" help:"The issuer, exactly as in the tokens' iss."`
+	Subject string `arg:"" help:"The user, exactly as in the tokens' sub."`
+}
+
+// Help implements kong.HelpProvider.
+func (revokeSubject) Help() string {
+	return `A user is an issuer and a subject: the same subject of another issuer is somebody else.
+
+Example:
+  countersign revoke subject https://login.example.com alice --before 2026-11-23T06:00:00Z`
+}
+
+// Run implements the command.
+func (c *revokeSubject) Run(ctx context.Context, p *Process) error {
+	if c.Issuer == "" || c.Subject == "" {
+		return usageError{"name the issuer and the subject"}
+	}
+	what := fmt.Sprintf("all tokens of subject %s at issuer %s", quoteIfNeeded(c.Subject), quoteIfNeeded(c.Issuer))
+	return revokeMany(ctx, p, c.target, c.output, c.revokeBefore, iamclient.Revoke{Issuer: c.Issuer, Subject: c.Subject}, what)
+}
+
+type revokeIssuer struct {
+	target
+	output
+	revokeBefore
+	URL string `arg:"" name:"url" help:"The issuer, exactly as in the tokens' iss."`
+}
+
+// Help implements kong.HelpProvider.
+func (revokeIssuer) Help() string {
+	return `What the issuer gives out from now on is valid again: delete the issuer to keep it out.
+
+Example:
+  countersign revoke issuer https://login.example.com`
+}
+
+// Run implements the command.
+func (c *revokeIssuer) Run(ctx context.Context, p *Process) error {
+	if c.URL == "" {
+		return usageError{"name the issuer"}
+	}
+	what := "all tokens of issuer " + quoteIfNeeded(c.URL)
+	return revokeMany(ctx, p, c.target, c.output, c.revokeBefore, iamclient.Revoke{Issuer: c.URL}, what)
+}
+
+type revokeAll struct {
+	target
+	output
+	revokeBefore
+	Yes bool `help:"Do it without being asked."`
+}
+
+// Help implements kong.HelpProvider.
+func (revokeAll) Help() string {
+	return `Every service needs a new token afterwards. Asks on a terminal; elsewhere it needs --yes.
+
+Example:
+  countersign revoke all --yes`
+}
+
+// Run implements the command.
+func (c *revokeAll) Run(ctx context.Context, p *Process) error {
+	if !c.Yes && !confirm(p, "End every token of this server, of every service?") {
+		return countersign.NewError(countersign.Precondition, "",
+			"nothing was done: every service would need a new token; if that is meant, use --yes")
+	}
+	return revokeMany(ctx, p, c.target, c.output, c.revokeBefore, iamclient.Revoke{All: true}, "every token")
+}
+
+func revokeMany(ctx context.Context, p *Process, t target, out output, b revokeBefore, in iamclient.Revoke, what string) error {
+	before, err := b.time()
+	if err != nil {
+		return err
+	}
+	if in.Before = before; !before.IsZero() {
+		what += " issued until " + formatTime(before)
+	}
+	client, err := t.admin(p)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	revocation, err := client.Revoke(ctx, in)
+	if err != nil {
+		return err
+	}
+	return printRevocation(p, client, out, revocation, what)
 }
 
 func printRevocation(p *Process, client *iamclient.Client, out output, r iamclient.Revocation, what string) error {

@@ -18,6 +18,8 @@ type Process struct {
 	Args, Environ  []string
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
+	// Terminal: Stdin is one, so that what needs a yes may ask there.
+	Terminal bool
 	// Demo runs the demo command. It comes from outside, since package demo stands
 	// beside this one.
 	Demo func(ctx context.Context, out io.Writer, once bool) error
@@ -32,16 +34,22 @@ const (
 
 // commands is the whole command line.
 type commands struct {
-	Serve   serveCommand   `cmd:"" help:"Run the server."`
-	Demo    demoCommand    `cmd:"" help:"Play the whole story on this machine."`
-	Service serviceCommand `cmd:"" help:"Create, rotate, disable and enable services."`
-	Get     getCommand     `cmd:"" help:"Show one object, or all of a kind."`
-	Delete  deleteCommand  `cmd:"" help:"Delete an object."`
-	Token   tokenCommand   `cmd:"" help:"Get a service token."`
-	Verify  verifyCommand  `cmd:"" help:"Say who a token is about and whether it is valid."`
-	Revoke  revokeCommand  `cmd:"" help:"End tokens before they expire."`
-	Audit   auditCommand   `cmd:"" help:"Read and verify the audit log."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve      serveCommand      `cmd:"" help:"Run the server."`
+	Demo       demoCommand       `cmd:"" help:"Play the whole story on this machine."`
+	Init       initCommand       `cmd:"" help:"Write a config file with every key and its default."`
+	Apply      applyCommand      `cmd:"" help:"Make resource documents hold."`
+	Diff       diffCommand       `cmd:"" help:"Show what apply would change."`
+	Get        getCommand        `cmd:"" help:"Show one object, or all of a kind."`
+	Delete     deleteCommand     `cmd:"" help:"Delete an object."`
+	Service    serviceCommand    `cmd:"" help:"Create, rotate, disable and enable services."`
+	Token      tokenCommand      `cmd:"" help:"Get a service token."`
+	Verify     verifyCommand     `cmd:"" help:"Say who a token is about and whether it is valid."`
+	Revoke     revokeCommand     `cmd:"" help:"End tokens before they expire."`
+	Keys       keysCommand       `cmd:"" help:"List and rotate signing keys."`
+	Audit      auditCommand      `cmd:"" help:"Read and verify the audit log."`
+	Context    contextCommand    `cmd:"" help:"Name servers, and choose the one to talk to."`
+	Completion completionCommand `cmd:"" help:"Print the completion script of a shell."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 
 // Run parses the arguments and runs one command. It returns the exit code; errors
@@ -100,7 +108,22 @@ type silentError struct{}
 
 func (silentError) Error() string { return "failed" }
 
+// exitError fails a command with another exit code than its error would.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e exitError) Error() string { return e.err.Error() }
+
+func (e exitError) Unwrap() error { return e.err }
+
 func report(stderr io.Writer, err error) int {
+	var exit exitError
+	if errors.As(err, &exit) {
+		report(stderr, exit.err)
+		return exit.code
+	}
 	var usage usageError
 	if errors.As(err, &usage) {
 		_, _ = fmt.Fprintf(stderr, "countersign: %s\n", usage.text)

@@ -14,55 +14,92 @@ import (
 )
 
 // target says which server a command talks to. Order: --server, COUNTERSIGN_SERVER,
-// --data, the default data folder.
+// --data, COUNTERSIGN_DATA, the context, the default data folder. The context is that of
+// --context, COUNTERSIGN_CONTEXT or `countersign context use`; whoever names one beside
+// a server that would win is told so, since the write would go elsewhere.
 type target struct {
-	Server string `help:"The server's URL. Default: COUNTERSIGN_SERVER, then the server of the data folder." placeholder:"URL"`
-	Data   string `help:"The server's data folder on this machine." placeholder:"FOLDER" type:"path"`
+	Server  string `help:"The server's URL. Default: COUNTERSIGN_SERVER, then the server of the data folder." placeholder:"URL"`
+	Data    string `help:"The server's data folder on this machine." placeholder:"FOLDER" type:"path"`
+	Context string `help:"The server of that name, as set by countersign context. Default: COUNTERSIGN_CONTEXT, then the one in use." placeholder:"NAME"`
 }
 
 const defaultData = "countersign-data"
 
-// folder returns the data folder. What lies in it decides where secrets and tokens go, so
-// one that only happens to be in the working directory must be the user's own.
-func (t target) folder(p *Process) (string, error) {
-	switch {
-	case t.Data != "":
-		return t.Data, nil
-	case p.getenv("COUNTERSIGN_DATA") != "":
-		return p.getenv("COUNTERSIGN_DATA"), nil
-	}
-	info, err := os.Stat(defaultData)
-	if err != nil {
-		return defaultData, nil //nolint:nilerr // there is no server: who connects says so
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || int(stat.Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
-		return "", countersign.NewError(countersign.Denied, "",
-			"./"+defaultData+" is not yours alone: name the data folder with --data if you trust it")
-	}
-	return defaultData, nil
+// place is where a server is: at a URL, or in a data folder that was named or found by
+// default.
+type place struct {
+	url, folder string
+	byDefault   bool
 }
 
-func (t target) remote(p *Process) string {
-	if t.Server != "" {
-		return t.Server
+// place decides which server is meant.
+//
+// Errors: usageError, countersign.NotFound (no such context), Invalid, Denied.
+func (t target) place(p *Process) (place, error) {
+	server, data := p.getenv("COUNTERSIGN_SERVER"), p.getenv("COUNTERSIGN_DATA")
+	if t.Context != "" {
+		for name, value := range map[string]string{"--server": t.Server, "--data": t.Data, "COUNTERSIGN_SERVER": server, "COUNTERSIGN_DATA": data} {
+			if value != "" {
+				return place{}, usageError{"--context and " + name + " contradict each other"}
+			}
+		}
 	}
-	return p.getenv("COUNTERSIGN_SERVER")
+	switch {
+	case t.Server != "":
+		return place{url: t.Server}, nil
+	case server != "":
+		return place{url: server}, nil
+	case t.Data != "":
+		return place{folder: t.Data}, nil
+	case data != "":
+		return place{folder: data}, nil
+	}
+	chosen, found, err := contextInUse(p, t.Context)
+	if err != nil || found {
+		return place{url: chosen.Server, folder: chosen.Data}, err
+	}
+	return place{folder: defaultData, byDefault: true}, nil
+}
+
+// check: what lies in the data folder decides where secrets and tokens go, so one that
+// only happens to be in the working directory must be the user's own.
+func (at place) check() error {
+	if !at.byDefault {
+		return nil
+	}
+	info, err := os.Stat(at.folder)
+	if err != nil {
+		return nil //nolint:nilerr // there is no server: who connects says so
+	}
+	if !ownAlone(info) {
+		return countersign.NewError(countersign.Denied, "",
+			"./"+at.folder+" is not yours alone: name the data folder with --data if you trust it")
+	}
+	return nil
+}
+
+// ownAlone reports whether nobody but this user can have written it.
+func ownAlone(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == os.Geteuid() && info.Mode().Perm()&0o022 == 0
 }
 
 var errNoServer = countersign.NewError(countersign.Unavailable, "", "no server: start countersign serve")
 
 // admin returns the client of the local administrator.
 func (t target) admin(p *Process) (*iamclient.Client, error) {
-	if t.remote(p) != "" {
-		return nil, countersign.NewError(countersign.Unsupported, "",
-			"this version administers on the server's own machine only: leave --server and COUNTERSIGN_SERVER out")
-	}
-	folder, err := t.folder(p)
+	at, err := t.place(p)
 	if err != nil {
 		return nil, err
 	}
-	path, err := filepath.Abs(filepath.Join(folder, "admin.sock"))
+	if at.url != "" {
+		return nil, countersign.NewError(countersign.Unsupported, "", "this version administers on the server's own machine only, and not "+
+			printable(at.url)+": leave --server and COUNTERSIGN_SERVER out, or choose a context with a data folder")
+	}
+	if err := at.check(); err != nil {
+		return nil, err
+	}
+	path, err := filepath.Abs(filepath.Join(at.folder, "admin.sock"))
 	if err != nil {
 		return nil, fmt.Errorf("find the socket: %w", err)
 	}
@@ -71,14 +108,14 @@ func (t target) admin(p *Process) (*iamclient.Client, error) {
 
 // baseURL returns the URL at which the server's endpoints answer.
 func (t target) baseURL(p *Process) (string, error) {
-	if remote := t.remote(p); remote != "" {
-		return remote, nil
+	at, err := t.place(p)
+	if err != nil || at.url != "" {
+		return at.url, err
 	}
-	folder, err := t.folder(p)
-	if err != nil {
+	if err := at.check(); err != nil {
 		return "", err
 	}
-	body, err := os.ReadFile(filepath.Join(folder, "listen.json"))
+	body, err := os.ReadFile(filepath.Join(at.folder, "listen.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", errNoServer
 	} else if err != nil {

@@ -100,7 +100,9 @@ func (c *verifyCommand) judge(ctx context.Context, p *Process, token countersign
 		return refused(token, err), nil
 	}
 	v := accepted(verified)
-	if c.remote(p) != "" {
+	if at, err := c.place(p); err != nil {
+		return verdict{}, err
+	} else if at.url != "" {
 		v.Revocation = "not checked"
 		return v, nil
 	}
