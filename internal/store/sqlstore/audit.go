@@ -13,7 +13,7 @@ const (
 )
 
 const (
-	insertBlock = `INSERT INTO audit_block (` + blockColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
+	insertBlock = `INSERT INTO audit_block (` + blockColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)` + unlessTaken
 
 	upsertHead = `INSERT INTO audit_head (` + headColumns + `) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (replica, seq) DO UPDATE SET hash = excluded.hash, signed_at = excluded.signed_at,
@@ -94,9 +94,8 @@ func (s *session) AuditHeads(ctx context.Context, replica string) ([]store.Audit
 
 // AppendAuditBlock implements store.AuditWriter.
 func (t *tx) AppendAuditBlock(ctx context.Context, b store.AuditBlock) error {
-	_, err := t.exec(ctx, "append an audit block", insertBlock, b.Replica, b.Seq, micros(b.First), micros(b.Last), b.Count,
+	return t.create(ctx, "append an audit block", insertBlock, b.Replica, b.Seq, micros(b.First), micros(b.Last), b.Count,
 		blob(b.Prev), blob(b.Hash), string(b.Events))
-	return err
 }
 
 // PutAuditHead implements store.AuditWriter.

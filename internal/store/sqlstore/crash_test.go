@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -39,7 +40,7 @@ func writeUntilKilled(path string) {
 			if _, err := tx.PutRevocation(ctx, store.Revocation{JTI: strconv.FormatInt(seq, 10)}); err != nil {
 				return err
 			}
-			return tx.AppendAuditBlock(ctx, store.AuditBlock{Replica: "r", Seq: seq, Events: make([]byte, 5000)})
+			return tx.AppendAuditBlock(ctx, store.AuditBlock{Replica: "r", Seq: seq, Events: bytes.Repeat([]byte("e"), 5000)})
 		})
 		if err != nil {
 			fmt.Println(err)

@@ -101,14 +101,21 @@ func (t *tx) nextSeq(ctx context.Context) (int64, error) {
 	return seq, err
 }
 
-// note tells the other processes that something changed.
-func (t *tx) note(ctx context.Context, kind, name string) error {
-	first := t.seq == 0
-	if first {
-		if _, err := t.nextSeq(ctx); err != nil {
-			return err
-		}
+// claim takes a number if this transaction has none. It comes before every write of
+// what more than one process writes: all take the counter's row first, so no two wait
+// for each other.
+func (t *tx) claim(ctx context.Context) error {
+	if t.seq != 0 {
+		return nil
 	}
+	_, err := t.nextSeq(ctx)
+	return err
+}
+
+// note tells the other processes that something changed. The number was claimed.
+func (t *tx) note(ctx context.Context, kind, name string) error {
+	first := !t.noted
+	t.noted = true
 	now := time.Now()
 	if _, err := t.exec(ctx, "note a change", insertChange, t.seq, kind, name, micros(now)); err != nil || !first {
 		return err

@@ -10,7 +10,7 @@ import (
 const keyColumns = `kid, purpose, algorithm, public, sealed, created_at, publish_at, use_from, use_until, keep_until`
 
 const (
-	insertKey = `INSERT INTO signing_key (` + keyColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+	insertKey = `INSERT INTO signing_key (` + keyColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)` + unlessTaken
 
 	scheduleKey = `UPDATE signing_key SET use_until = $2, keep_until = $3 WHERE kid = $1`
 
@@ -45,7 +45,10 @@ func (t *tx) CreateSigningKey(ctx context.Context, k store.SigningKey) error {
 	if k.KID == "" || k.Purpose == "" {
 		return invalid("a signing key needs a kid and a purpose")
 	}
-	_, err := t.exec(ctx, "create a signing key", insertKey, k.KID, k.Purpose, k.Algorithm, string(k.Public), blob(k.Sealed),
+	if err := t.claim(ctx); err != nil {
+		return err
+	}
+	err := t.create(ctx, "create a signing key", insertKey, k.KID, k.Purpose, k.Algorithm, string(k.Public), blob(k.Sealed),
 		micros(k.CreatedAt), micros(k.PublishAt), micros(k.UseFrom), micros(k.UseUntil), micros(k.KeepUntil))
 	if err != nil {
 		return err
@@ -64,6 +67,9 @@ func (t *tx) ResealSigningKey(ctx context.Context, kid string, sealed []byte) er
 }
 
 func (t *tx) changeKey(ctx context.Context, what, kid, text string, args ...any) error {
+	if err := t.claim(ctx); err != nil {
+		return err
+	}
 	changed, err := t.exec(ctx, what, text, append([]any{kid}, args...)...)
 	if err != nil {
 		return err

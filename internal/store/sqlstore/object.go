@@ -9,7 +9,7 @@ import (
 const objectColumns = `uid, kind, name, tenant, owner, spec, revision, created_at, updated_at`
 
 const (
-	insertObject = `INSERT INTO object (` + objectColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+	insertObject = `INSERT INTO object (` + objectColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)` + unlessTaken
 
 	// Kind and name belong to a uid for ever, so they are conditions here.
 	updateObject = `UPDATE object SET tenant = $5, owner = $6, spec = $7, revision = $4, updated_at = $8
@@ -57,7 +57,10 @@ func (t *tx) CreateObject(ctx context.Context, o store.Object) error {
 	if o.UID == "" || o.Kind == "" || o.Name == "" {
 		return invalid("an object needs a uid, a kind and a name")
 	}
-	_, err := t.exec(ctx, "create an object", insertObject, o.UID, o.Kind, o.Name, o.Tenant, o.Owner, string(o.Spec),
+	if err := t.claim(ctx); err != nil {
+		return err
+	}
+	err := t.create(ctx, "create an object", insertObject, o.UID, o.Kind, o.Name, o.Tenant, o.Owner, string(o.Spec),
 		int64(1), micros(o.CreatedAt), micros(o.UpdatedAt))
 	if err != nil {
 		return err
@@ -67,6 +70,9 @@ func (t *tx) CreateObject(ctx context.Context, o store.Object) error {
 
 // UpdateObject implements store.ObjectWriter.
 func (t *tx) UpdateObject(ctx context.Context, o store.Object) error {
+	if err := t.claim(ctx); err != nil {
+		return err
+	}
 	changed, err := t.exec(ctx, "change an object", updateObject, o.UID, o.Kind, o.Name, o.Revision, o.Tenant, o.Owner,
 		string(o.Spec), micros(o.UpdatedAt))
 	if err != nil {
@@ -83,6 +89,9 @@ func (t *tx) UpdateObject(ctx context.Context, o store.Object) error {
 
 // DeleteObject implements store.ObjectWriter.
 func (t *tx) DeleteObject(ctx context.Context, uid string) error {
+	if err := t.claim(ctx); err != nil {
+		return err
+	}
 	o, err := selectObjectUID.one(ctx, &t.session, uid)
 	if err != nil {
 		return err

@@ -10,14 +10,18 @@ const (
 
 	deleteOnce = `DELETE FROM single_use WHERE expires_at < $1`
 
-	// Windows of one service are few: an old one makes room for the next.
+	// An old window makes room for the next. A process whose clock is behind takes its
+	// share from the newer window, so that no window ever gives more than its limit; one
+	// that lies more than an hour ahead was a clock that went wrong, and is forgotten.
 	leaseQuota = `INSERT INTO quota_use (service_uid, window_at, used) VALUES ($1, $2, $3)
 ON CONFLICT (service_uid) DO UPDATE SET
-used = CASE WHEN quota_use.window_at = excluded.window_at THEN quota_use.used + excluded.used ELSE excluded.used END,
-window_at = excluded.window_at
+used = CASE WHEN quota_use.window_at BETWEEN excluded.window_at AND excluded.window_at + 3600000000
+THEN quota_use.used + excluded.used ELSE excluded.used END,
+window_at = CASE WHEN quota_use.window_at BETWEEN excluded.window_at AND excluded.window_at + 3600000000
+THEN quota_use.window_at ELSE excluded.window_at END
 RETURNING used`
 
-	returnQuota = `UPDATE quota_use SET used = $3 WHERE service_uid = $1 AND window_at = $2`
+	returnQuota = `UPDATE quota_use SET used = $2 WHERE service_uid = $1`
 )
 
 const maxOnceKey = 128
@@ -53,7 +57,7 @@ func (s *Store) LeaseQuota(ctx context.Context, serviceUID string, window time.T
 		if got = want - over; over == 0 {
 			return nil
 		}
-		_, err = t.exec(ctx, "return a part of a quota", returnQuota, serviceUID, micros(window), used-over)
+		_, err = t.exec(ctx, "return a part of a quota", returnQuota, serviceUID, used-over)
 		return err
 	})
 	if err != nil {

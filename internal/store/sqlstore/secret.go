@@ -47,7 +47,10 @@ func (t *tx) PutClientSecret(ctx context.Context, c store.ClientSecret) error {
 	if c.ID == "" {
 		return invalid("a client secret needs an id")
 	}
-	changed, err := t.exec(ctx, "put a client secret", upsertSecret, c.ID, c.ServiceUID, blob(c.Hash),
+	if err := t.claim(ctx); err != nil {
+		return err
+	}
+	changed, err := t.attempt(ctx, "put a client secret", upsertSecret, c.ID, c.ServiceUID, blob(c.Hash),
 		micros(c.CreatedAt), micros(c.ExpiresAt), micros(c.LastUsedAt))
 	if err == nil && changed == 0 {
 		return conflict("put a client secret: the id is another service's")
@@ -57,6 +60,9 @@ func (t *tx) PutClientSecret(ctx context.Context, c store.ClientSecret) error {
 
 // DeleteClientSecret implements store.ServiceWriter.
 func (t *tx) DeleteClientSecret(ctx context.Context, id string) error {
+	if err := t.claim(ctx); err != nil {
+		return err
+	}
 	_, err := t.exec(ctx, "delete a client secret", deleteSecret, id)
 	return err
 }

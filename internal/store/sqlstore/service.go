@@ -12,7 +12,7 @@ jwks, jwks_uri, tokens_per_minute`
 
 const (
 	insertService = `INSERT INTO service (` + serviceColumns + `)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)` + unlessTaken
 
 	// A name and a uid belong together for ever, so the name is a condition here.
 	updateService = `UPDATE service SET tenant = $4, owner = $5, scopes = $6, audiences = $7, token_lifetime = $8,
@@ -74,7 +74,10 @@ func (t *tx) CreateService(ctx context.Context, s store.Service) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(ctx, "create a service", insertService, s.UID, s.Name, s.Tenant, s.Owner, scopes, audiences,
+	if err := t.claim(ctx); err != nil {
+		return err
+	}
+	err = t.create(ctx, "create a service", insertService, s.UID, s.Name, s.Tenant, s.Owner, scopes, audiences,
 		s.TokenLifetime.Microseconds(), flag(s.Disabled), int64(1), micros(s.CreatedAt), micros(s.UpdatedAt),
 		string(s.JWKS), s.JWKSURI, s.TokensPerMinute)
 	if err != nil {
@@ -87,6 +90,9 @@ func (t *tx) CreateService(ctx context.Context, s store.Service) error {
 func (t *tx) UpdateService(ctx context.Context, s store.Service) error {
 	scopes, audiences, err := serviceLists(s)
 	if err != nil {
+		return err
+	}
+	if err := t.claim(ctx); err != nil {
 		return err
 	}
 	changed, err := t.exec(ctx, "change a service", updateService, s.UID, s.Name, s.Revision, s.Tenant, s.Owner,
@@ -106,6 +112,9 @@ func (t *tx) UpdateService(ctx context.Context, s store.Service) error {
 
 // DeleteService implements store.ServiceWriter. The secrets go by the foreign key.
 func (t *tx) DeleteService(ctx context.Context, uid string) error {
+	if err := t.claim(ctx); err != nil {
+		return err
+	}
 	name, err := returning[string](ctx, &t.session, "delete a service", deleteService, uid)
 	if err != nil {
 		return err

@@ -4,61 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"sync"
 	"sync/atomic"
 
 	"github.com/countersign/countersign"
-	"github.com/countersign/countersign/internal/store"
 )
-
-// preparer is a *sql.DB (readers) or the *sql.Conn of the writer.
-type preparer interface {
-	PrepareContext(ctx context.Context, text string) (*sql.Stmt, error)
-}
-
-// statements keeps each statement prepared once. Key: the SQL text, all of which
-// are constants of this package, so it is bounded by them; lifetime: the pool's or
-// the writer connection's.
-type statements struct {
-	from   preparer
-	mu     sync.RWMutex
-	byText map[string]*sql.Stmt
-}
-
-func newStatements(from preparer) *statements {
-	return &statements{from: from, byText: make(map[string]*sql.Stmt)}
-}
-
-func (s *statements) get(ctx context.Context, text string) (*sql.Stmt, error) {
-	s.mu.RLock()
-	stmt, ok := s.byText[text]
-	s.mu.RUnlock()
-	if ok {
-		return stmt, nil
-	}
-	// Not under the lock: in an outage, those who wait would wait one after another.
-	made, err := s.from.PrepareContext(ctx, text) //nolint:sqlclosecheck // closed by close
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if stmt, ok := s.byText[text]; ok {
-		_ = made.Close() // somebody else was faster
-		return stmt, nil
-	}
-	s.byText[text] = made
-	return made, nil
-}
-
-func (s *statements) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, stmt := range s.byText {
-		_ = stmt.Close()
-	}
-	clear(s.byText)
-}
 
 // session runs statements: of the readers' pool, or of one write transaction.
 type session struct {
@@ -123,6 +72,9 @@ type query[T any] struct {
 // one runs q for a single row.
 func (q query[T]) one(ctx context.Context, s *session, args ...any) (T, error) {
 	var none T
+	if !storable(args) {
+		return none, notFound(q.what) // no row has such a value
+	}
 	s.reads.Add(1)
 	ctx, stmt, done, err := s.prepared(ctx, q.sql) //nolint:sqlclosecheck // statements keeps it
 	if err != nil {
@@ -138,6 +90,9 @@ func (q query[T]) one(ctx context.Context, s *session, args ...any) (T, error) {
 
 // list runs q for any number of rows.
 func (q query[T]) list(ctx context.Context, s *session, args ...any) ([]T, error) {
+	if !storable(args) {
+		return nil, unstorable()
+	}
 	s.reads.Add(1)
 	ctx, stmt, done, err := s.prepared(ctx, q.sql) //nolint:sqlclosecheck // statements keeps it
 	if err != nil {
@@ -169,6 +124,9 @@ func collect[T any](rows *sql.Rows, scan func(row) (T, error)) (values []T, err 
 
 // exec runs a statement that writes and returns how many rows it changed.
 func (s *session) exec(ctx context.Context, what, text string, args ...any) (int64, error) {
+	if !storable(args) {
+		return 0, unstorable()
+	}
 	ctx, stmt, done, err := s.prepared(ctx, text) //nolint:sqlclosecheck // statements keeps it
 	if err != nil {
 		return 0, s.fail(what, err)
@@ -188,6 +146,9 @@ func (s *session) exec(ctx context.Context, what, text string, args ...any) (int
 // returning runs a statement that writes one row and returns a column of it.
 func returning[T any](ctx context.Context, s *session, what, text string, args ...any) (T, error) {
 	var value T
+	if !storable(args) {
+		return value, unstorable()
+	}
 	ctx, stmt, done, err := s.prepared(ctx, text) //nolint:sqlclosecheck // statements keeps it
 	if err != nil {
 		return value, s.fail(what, err)
@@ -198,23 +159,3 @@ func returning[T any](ctx context.Context, s *session, what, text string, args .
 	}
 	return value, nil
 }
-
-// limit applies the default and the bound of every list.
-func limit(n int) (int, error) {
-	switch {
-	case n == 0:
-		return store.DefaultLimit, nil
-	case n < 0 || n > store.MaxLimit:
-		return 0, invalid("the limit is not from 1 to 1000")
-	default:
-		return n, nil
-	}
-}
-
-var errEnded = countersign.NewError(countersign.Internal, countersign.ReasonInternal,
-	"a transaction was used after its Update returned")
-
-// ended prepares nothing: it is what is left of a transaction.
-type ended struct{}
-
-func (ended) PrepareContext(context.Context, string) (*sql.Stmt, error) { return nil, errEnded }
