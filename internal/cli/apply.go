@@ -27,13 +27,16 @@ func (d documents) request(p *Process) (iamclient.Apply, error) {
 	return iamclient.Apply{Files: files, Owner: d.Owner, Prune: d.Prune}, err
 }
 
+// defaultMaxPrune is how many objects may be deleted without a word (RULES A9).
+const defaultMaxPrune = 10
+
 type applyCommand struct {
 	target
 	output
 	documents
 	DryRun   bool `help:"Say what would be done, and do nothing."`
 	Yes      bool `help:"Prune any number of objects without being asked." xor:"prune"`
-	MaxPrune int  `help:"Prune so many objects at most without being asked." default:"10" xor:"prune" placeholder:"N"`
+	MaxPrune *int `help:"Prune so many objects at most without being asked. Default: 10." xor:"prune" placeholder:"N"`
 }
 
 // Help implements kong.HelpProvider.
@@ -49,7 +52,7 @@ Example:
 
 // Run implements the command.
 func (c *applyCommand) Run(ctx context.Context, p *Process) error {
-	if c.MaxPrune < 0 {
+	if c.MaxPrune != nil && *c.MaxPrune < 0 {
 		return usageError{"--max-prune is a number from 0 on; --yes prunes any number"}
 	}
 	request, err := c.request(p)
@@ -97,9 +100,12 @@ func (c *applyCommand) agreeToPrune(ctx context.Context, p *Process, client *iam
 		return refusedDocuments(p.Stderr, err)
 	}
 	pruned := slices.DeleteFunc(planned.Items, func(a iamclient.Applied) bool { return a.Action != iamclient.Pruned })
-	request.MaxPrune = c.MaxPrune
-	if len(pruned) <= c.MaxPrune {
-		request.Prune = c.MaxPrune > 0 // 0 would mean ten to the server
+	request.MaxPrune = defaultMaxPrune
+	if c.MaxPrune != nil {
+		request.MaxPrune = *c.MaxPrune
+	}
+	if len(pruned) <= request.MaxPrune {
+		request.Prune = request.MaxPrune > 0 // 0 would mean ten to the server
 		return nil
 	}
 	for _, a := range pruned {
@@ -112,7 +118,7 @@ func (c *applyCommand) agreeToPrune(ctx context.Context, p *Process, client *iam
 	}
 	return countersign.NewError(countersign.Precondition, "", fmt.Sprintf(
 		"nothing was done: %d objects would be deleted, more than %d; if that is meant, use --max-prune %d or --yes",
-		len(pruned), c.MaxPrune, len(pruned)))
+		len(pruned), request.MaxPrune, len(pruned)))
 }
 
 func printApplied(w io.Writer, items []iamclient.Applied) error {

@@ -25,7 +25,7 @@ func lineDiff(before, after string) string {
 		}
 		// A hunk goes on while no more than two contexts of equal lines part its changes.
 		last := start
-		for i := start; i < len(edits) && i-last <= 2*diffContext; i++ {
+		for i := start; i < len(edits) && i-last <= 2*diffContext+1; i++ {
 			if edits[i].mark != ' ' {
 				last = i
 			}
