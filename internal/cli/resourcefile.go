@@ -20,40 +20,62 @@ import (
 // server bounds them.
 func readResources(p *Process, paths []string) ([]iamclient.File, error) {
 	files, left := []iamclient.File{}, resource.MaxBytes
-	add := func(name string, in io.Reader) error {
-		content, err := io.ReadAll(io.LimitReader(in, int64(left)+1))
-		if left -= len(content); err == nil && left < 0 {
-			err = fmt.Errorf("the files are larger than %d MiB together", resource.MaxBytes>>20)
-		}
-		files = append(files, iamclient.File{Name: name, Content: string(content)})
-		return err
-	}
 	for _, path := range paths {
-		err := filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
-			switch {
-			case path == "-":
-				return add("stdin", p.Stdin)
-			case err != nil:
-				return err
-			case name != path && strings.HasPrefix(entry.Name(), ".") && entry.IsDir():
-				return filepath.SkipDir
-			case entry.IsDir(), name != path && (strings.HasPrefix(entry.Name(), ".") ||
-				!slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name))):
-				return nil
+		names, err := resourceFiles(path)
+		for _, name := range names {
+			file := iamclient.File{Name: name}
+			if file.Content, err = readResource(p, name, left); err != nil {
+				break
 			}
-			file, err := os.Open(name)
-			if err != nil {
-				return err
+			if name == "-" {
+				file.Name = "stdin"
 			}
-			return errors.Join(add(name, file), file.Close())
-		})
+			left -= len(file.Content)
+			files = append(files, file)
+		}
 		if err != nil {
-			return nil, countersign.WrapError(countersign.Invalid, countersign.ReasonResourceInvalid, path+" can't be read", err)
+			return nil, countersign.WrapError(countersign.Invalid, countersign.ReasonResourceInvalid, printable(path)+" can't be read", err)
 		}
 	}
 	if len(files) == 0 {
 		return nil, countersign.NewError(countersign.Invalid, countersign.ReasonResourceInvalid,
-			fmt.Sprintf("no file that ends in .yaml, .yml or .json lies in %s", strings.Join(paths, ", ")))
+			fmt.Sprintf("no file that ends in .yaml, .yml or .json lies in %s", printable(strings.Join(paths, ", "))))
 	}
 	return files, nil
+}
+
+func resourceFiles(path string) (names []string, err error) {
+	if path == "-" {
+		return []string{path}, nil
+	}
+	err = filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err // entry may be nil
+		}
+		hidden := name != path && strings.HasPrefix(entry.Name(), ".")
+		switch {
+		case hidden && entry.IsDir():
+			return filepath.SkipDir
+		case !entry.IsDir() && (name == path || !hidden && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name))):
+			names = append(names, name)
+		}
+		return nil
+	})
+	return names, err
+}
+
+func readResource(p *Process, name string, limit int) (string, error) {
+	in := io.NopCloser(p.Stdin)
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return "", err
+		}
+		in = file
+	}
+	content, err := io.ReadAll(io.LimitReader(in, int64(limit)+1))
+	if err == nil && len(content) > limit {
+		err = fmt.Errorf("the files are larger than %d MiB together", resource.MaxBytes>>20)
+	}
+	return string(content), errors.Join(err, in.Close())
 }

@@ -4,6 +4,7 @@ package scripts
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -44,6 +45,7 @@ func TestScripts(t *testing.T) {
 			"ready": ready,
 			"field": field,
 			"cut":   cutTail,
+			"kid":   keyID,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -109,4 +111,22 @@ func cutTail(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("cut: %q", args[2])
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text[:len(text)-drop]), 0o600))
+}
+
+// kid FILE VARIABLE sets a variable to the id of the key that signed the access_token of
+// a token answer.
+func keyID(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: kid FILE VARIABLE")
+	}
+	var answer struct {
+		Token string `json:"access_token"`
+	}
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &answer))
+	head, _, _ := strings.Cut(answer.Token, ".")
+	text, err := base64.RawURLEncoding.DecodeString(head)
+	ts.Check(err)
+	var header struct{ KID string }
+	ts.Check(json.Unmarshal(text, &header))
+	ts.Setenv(args[1], header.KID)
 }
