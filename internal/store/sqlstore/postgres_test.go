@@ -20,8 +20,9 @@ func openPostgres(tb testing.TB, dsn string) *sqlstore.Store {
 
 func TestPostgresConformance(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) store.Store {
+	storetest.Run(t, func(t *testing.T) func() store.Store {
 		t.Helper()
-		return openPostgres(t, storetest.Postgres(t).NewDatabase(t))
+		dsn := storetest.Postgres(t).NewDatabase(t)
+		return func() store.Store { return openPostgres(t, dsn) }
 	})
 }

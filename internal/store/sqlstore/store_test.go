@@ -10,8 +10,9 @@ import (
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) store.Store {
+	storetest.Run(t, func(t *testing.T) func() store.Store {
 		t.Helper()
-		return openStore(t, filepath.Join(t.TempDir(), "countersign.db"))
+		path := filepath.Join(t.TempDir(), "countersign.db")
+		return func() store.Store { return openStore(t, path) }
 	})
 }

@@ -17,7 +17,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -319,6 +318,3 @@ func freePort() (int, error) {
 	}
 	return address.Port, listener.Close()
 }
-
-// patience is how long a test waits for what comes by itself.
-const patience = 20 * time.Second

@@ -12,8 +12,25 @@ import (
 	"github.com/countersign/countersign/internal/store"
 )
 
-// Open returns a new and empty store; it closes it by t.Cleanup.
-type Open func(t *testing.T) store.Store
+// Open makes a new and empty database and returns what opens it: each call gives
+// another store on the same database, as another process has it, and closes it by
+// t.Cleanup.
+type Open func(t *testing.T) (again func() store.Store)
+
+// cases are tests by name, each with a database of its own.
+type cases map[string]func(t *testing.T, open func() store.Store)
+
+// alone are tests that need one store.
+func alone(tests map[string]func(*testing.T, store.Store)) cases {
+	all := make(cases)
+	for name, run := range tests {
+		all[name] = func(t *testing.T, open func() store.Store) {
+			t.Helper()
+			run(t, open())
+		}
+	}
+	return all
+}
 
 // Run holds the stores that open makes against the contract. Each case gets its
 // own store; cases run in parallel.
@@ -21,17 +38,24 @@ func Run(t *testing.T, open Open) {
 	t.Helper()
 	groups := []struct {
 		name  string
-		cases map[string]func(*testing.T, store.Store)
+		cases cases
 	}{
-		{"Services", serviceCases()},
-		{"ClientSecrets", secretCases()},
-		{"SigningKeys", keyCases()},
-		{"Revocations", revocationCases()},
-		{"Audit", auditCases()},
-		{"Meta", metaCases()},
-		{"Update", updateCases()},
-		{"Context", contextCases()},
-		{"Close", closeCases()},
+		{"Services", alone(serviceCases())},
+		{"ClientSecrets", alone(secretCases())},
+		{"SigningKeys", alone(keyCases())},
+		{"Revocations", alone(revocationCases())},
+		{"Audit", alone(auditCases())},
+		{"Meta", alone(metaCases())},
+		{"Objects", objectCases()},
+		{"Feed", feedCases()},
+		{"Serialize", serializeCases()},
+		{"SingleUse", onceCases()},
+		{"Quotas", quotaCases()},
+		{"Conflict", alone(conflictCases())},
+		{"Text", alone(textCases())},
+		{"Update", alone(updateCases())},
+		{"Context", alone(contextCases())},
+		{"Close", alone(closeCases())},
 	}
 	for _, group := range groups {
 		t.Run(group.name, func(t *testing.T) {
