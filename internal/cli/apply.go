@@ -112,7 +112,7 @@ func (c *applyCommand) agreeToPrune(ctx context.Context, p *Process, client *iam
 		_, _ = fmt.Fprintf(p.Stderr, "  %s would be deleted\n", objectName(a.Kind, a.Name))
 	}
 	// Documents from stdin leave nobody there to answer.
-	if !slices.Contains(c.File, "-") && confirm(p, fmt.Sprintf("Delete these %d objects at %s?", len(pruned), client.Where())) {
+	if !slices.Contains(c.File, "-") && confirm(ctx, p, fmt.Sprintf("Delete these %d objects at %s?", len(pruned), client.Where())) {
 		request.MaxPrune = len(pruned)
 		return nil
 	}

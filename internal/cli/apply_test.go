@@ -51,9 +51,16 @@ func TestApplyReadsFoldersInOrderAndStdin(t *testing.T) {
 		"b.yml": "b", "a.yaml": "a", "sub/c.json": "c", ".hidden.yaml": "no", ".git/d.yaml": "no", "notes.txt": "no", "sub/x.yaml~": "no",
 	})
 	odd := writeFiles(t, map[string]string{".named": "n"})
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(odd, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(odd, ".named"), filepath.Join(odd, "linked.yaml")); err != nil {
+		t.Fatal(err)
+	}
 	s := shell{t: t, stdin: "from stdin"}
 	got := s.want(cli.ExitOK, []string{"service/document-service created\n", "applied: 1 created at unix:"},
-		"apply", "--data", server.folder, "-f", folder, "-f", "-", "-f", filepath.Join(odd, ".named"))
+		"apply", "--data", server.folder, "-f", folder, "-f", "-", "-f", filepath.Join(odd, ".named"), "-f", link)
 	if got.stdout != "service/document-service created\n" {
 		t.Errorf("stdout: %s", got.stdout)
 	}
@@ -62,7 +69,7 @@ func TestApplyReadsFoldersInOrderAndStdin(t *testing.T) {
 		file := file.(map[string]any)
 		sent = append(sent, strings.TrimPrefix(file["name"].(string), folder)+"="+file["content"].(string))
 	}
-	want := []string{"/a.yaml=a", "/b.yml=b", "/sub/c.json=c", "stdin=from stdin", filepath.Join(odd, ".named") + "=n"}
+	want := []string{"/a.yaml=a", "/b.yml=b", "/sub/c.json=c", "stdin=from stdin", filepath.Join(odd, ".named") + "=n", link + "/linked.yaml=n"}
 	if diff := cmp.Diff(want, sent); diff != "" {
 		t.Error(diff)
 	}

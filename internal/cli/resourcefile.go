@@ -48,6 +48,9 @@ func resourceFiles(path string) (names []string, err error) {
 	if path == "-" {
 		return []string{path}, nil
 	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		path += string(filepath.Separator) // so that a link to a folder is followed
+	}
 	err = filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err // entry may be nil

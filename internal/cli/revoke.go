@@ -154,7 +154,7 @@ Example:
 
 // Run implements the command.
 func (c *revokeAll) Run(ctx context.Context, p *Process) error {
-	if !c.Yes && !confirm(p, "End every token of this server, of every service?") {
+	if !c.Yes && !confirm(ctx, p, "End every token of this server, of every service?") {
 		return countersign.NewError(countersign.Precondition, "",
 			"nothing was done: every service would need a new token; if that is meant, use --yes")
 	}
