@@ -40,6 +40,9 @@ type dialect struct {
 	shared bool
 	// savepoint: a statement that fails ends the transaction, unless there is one.
 	savepoint bool
+	// lost reports whether an error says that the connection is no more, soon enough to
+	// try another; nil = that does not happen.
+	lost func(error) bool
 	// limit is how long the answer to a statement may take; 0 = as long as it takes.
 	limit time.Duration
 	// feedHead reads the feed's last number and the clock.

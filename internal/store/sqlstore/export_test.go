@@ -25,3 +25,12 @@ func (s *Store) BreakWriter() error {
 
 // Migrate brings db to the newest schema of SQLite.
 func Migrate(ctx context.Context, db *sql.DB) error { return migrate(ctx, sqliteDialect, db) }
+
+// Show returns a setting of the writer's connection to PostgreSQL.
+func (s *Store) Show(ctx context.Context, name string) (value string, err error) {
+	w := s.writer
+	<-w.turn
+	defer func() { w.turn <- struct{}{} }()
+	err = w.pool.QueryRowContext(ctx, `SELECT current_setting($1)`, name).Scan(&value)
+	return value, err
+}

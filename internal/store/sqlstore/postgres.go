@@ -6,10 +6,12 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -47,6 +49,7 @@ var postgresDialect = dialect{
 	goose:     goose.DialectPostgres,
 	begin:     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
 	classify:  classifyPostgres,
+	lost:      lostPostgres,
 	control:   controlPostgres,
 	shared:    true,
 	feedHead:  selectSharedHead,
@@ -68,6 +71,19 @@ func classifyPostgres(err error) fault {
 	default:
 		return faultOther
 	}
+}
+
+// lostPostgres reports whether another connection may do better: the server said
+// goodbye, or nothing. Whoever could not connect, or waited in vain, gives up.
+// Source: PostgreSQL 15 documentation, appendix A.
+func lostPostgres(err error) bool {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return e.Code == "57P01" || e.Code == "57P02" // admin_shutdown, crash_shutdown
+	}
+	return !pgconn.Timeout(err) && !errors.Is(err, context.DeadlineExceeded) &&
+		(errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||
+			errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, driver.ErrBadConn))
 }
 
 // errNotCommitted is a COMMIT that the server answered with ROLLBACK: a statement

@@ -76,16 +76,30 @@ func (q query[T]) one(ctx context.Context, s *session, args ...any) (T, error) {
 		return none, notFound(q.what) // no row has such a value
 	}
 	s.reads.Add(1)
-	ctx, stmt, done, err := s.prepared(ctx, q.sql) //nolint:sqlclosecheck // statements keeps it
-	if err != nil {
-		return none, s.fail(q.what, err)
-	}
-	defer done()
-	value, err := q.scan(stmt.QueryRowContext(ctx, args...))
+	value, err := retry(ctx, s, func() (T, error) { return q.tryOne(ctx, s, args) })
 	if err != nil {
 		return none, s.fail(q.what, err)
 	}
 	return value, nil
+}
+
+func (q query[T]) tryOne(ctx context.Context, s *session, args []any) (value T, err error) {
+	ctx, stmt, done, err := s.prepared(ctx, q.sql) //nolint:sqlclosecheck // statements keeps it
+	if err != nil {
+		return value, err
+	}
+	defer done()
+	return q.scan(stmt.QueryRowContext(ctx, args...))
+}
+
+// retry runs a read again, once, when its connection was lost on the way: it was idle
+// for long, or its server has just gone and another is there already.
+func retry[T any](ctx context.Context, s *session, read func() (T, error)) (T, error) {
+	value, err := read()
+	if err == nil || s.writing || ctx.Err() != nil || s.dialect.lost == nil || !s.dialect.lost(err) {
+		return value, err
+	}
+	return read()
 }
 
 // list runs q for any number of rows.
@@ -94,20 +108,24 @@ func (q query[T]) list(ctx context.Context, s *session, args ...any) ([]T, error
 		return nil, unstorable()
 	}
 	s.reads.Add(1)
-	ctx, stmt, done, err := s.prepared(ctx, q.sql) //nolint:sqlclosecheck // statements keeps it
-	if err != nil {
-		return nil, s.fail(q.what, err)
-	}
-	defer done()
-	rows, err := stmt.QueryContext(ctx, args...)
-	if err != nil {
-		return nil, s.fail(q.what, err)
-	}
-	values, err := collect(rows, q.scan)
+	values, err := retry(ctx, s, func() ([]T, error) { return q.tryList(ctx, s, args) })
 	if err != nil {
 		return nil, s.fail(q.what, err)
 	}
 	return values, nil
+}
+
+func (q query[T]) tryList(ctx context.Context, s *session, args []any) ([]T, error) {
+	ctx, stmt, done, err := s.prepared(ctx, q.sql) //nolint:sqlclosecheck // statements keeps it
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	rows, err := stmt.QueryContext(ctx, args...)
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, q.scan)
 }
 
 func collect[T any](rows *sql.Rows, scan func(row) (T, error)) (values []T, err error) {

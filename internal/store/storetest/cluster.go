@@ -34,6 +34,9 @@ type Cluster struct {
 	orders io.WriteCloser // to the keeper
 }
 
+// Locked is a user that no password lets in; every other needs none.
+const Locked = "locked"
+
 // postgresFolders are where programs of PostgreSQL lie, in order of preference.
 var postgresFolders = []string{"/usr/lib/postgresql/15/bin", "/usr/lib/postgresql/*/bin", "/usr/local/pgsql/bin"}
 
@@ -220,7 +223,12 @@ func (c *Cluster) init(bin string, who *syscall.Credential) error {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	return nil
+	rules := filepath.Join(c.dir, "data", "pg_hba.conf")
+	trust, err := os.ReadFile(rules)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(rules, append([]byte("host all "+Locked+" 127.0.0.1/32 scram-sha-256\n"), trust...), 0o600)
 }
 
 // command runs a program as the user that may run PostgreSQL, away from our terminal's
