@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -18,13 +19,16 @@ type cacheKey [sha256.Size]byte
 
 // entry is a token that was verified, with what has to be checked again.
 type entry struct {
-	id         cacheKey
-	token      *Token
-	issuer     *issuer
-	kid        string // as in the header
-	algorithm  string
-	key        any // that verified it
-	dates      dates
+	id        cacheKey
+	token     *Token
+	issuer    *issuer
+	kid       string // as in the header
+	algorithm string
+	key       any // that verified it
+	dates     dates
+	// unrevoked is the generation of the feeds in which the token was last looked for;
+	// 0 = never.
+	unrevoked  atomic.Uint64
 	prev, next *entry
 }
 

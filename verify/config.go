@@ -52,7 +52,15 @@ type Issuer struct {
 	JWKSURL string
 	// Keys gives the keys directly; then nothing is fetched.
 	Keys KeySource
-	// AllowPrivateAddresses lets the key fetches dial private addresses (RULES C2).
+	// RevocationsURL and RevocationsJWKSURL name the revocation feed and the keys that
+	// sign it: both or none, for a countersign issuer whose metadata is not asked
+	// (Keys, JWKSURL), or to override what that says. They may be on another host.
+	// Without them, a countersign issuer with Keys or JWKSURL is not followed.
+	RevocationsURL, RevocationsJWKSURL string
+	// IgnoreRevocations: the feed of this issuer is not followed, so a token of it
+	// ends by its expiry alone, or by Config.Revocations.
+	IgnoreRevocations bool
+	// AllowPrivateAddresses lets the fetches of keys and of the feed dial private addresses (RULES C2).
 	AllowPrivateAddresses bool
 	// TokenUse, for cognito: "id" or "access". Required there.
 	TokenUse string
@@ -85,8 +93,12 @@ type Config struct {
 	// has Audiences of its own.
 	Audience string
 	Issuers  []Issuer
-	// Revocations; nil = none is known: a token ends by its expiry alone.
+	// Revocations is asked besides the feeds of the issuers; nil = nobody else is.
 	Revocations RevocationChecker
+	// MaxStaleness is for how long the tokens of an issuer with a revocation feed are
+	// judged by what was last known to be revoked; older, they are refused with
+	// [countersign.Unavailable]. 0 = 10 minutes.
+	MaxStaleness time.Duration
 	// InsecureAnyAudience accepts every audience. The caller MUST compare
 	// Token.Audience itself. It is for introspection and debugging.
 	InsecureAnyAudience bool

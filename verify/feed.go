@@ -5,7 +5,7 @@ package verify
 const (
 	// FeedMediaType is the answer's Content-Type, FeedTokenType the typ of its header.
 	FeedMediaType = "application/revocations+jwt"
-	FeedTokenType = "revocations+jwt"
+	FeedTokenType = "revocations+jwt" //nolint:gosec // G101: a media type is no credential
 )
 
 // FeedPage is one page of the revocation feed (RULES E1). It is signed with EdDSA by a

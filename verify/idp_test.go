@@ -21,6 +21,7 @@ func jwk(kid string, key any) jose.JSONWebKey {
 // idp is an issuer on a loopback whose answers a test chooses.
 type idp struct {
 	*httptest.Server
+	mux        *http.ServeMux
 	mu         sync.Mutex
 	discovery  http.HandlerFunc // nil = a right document
 	jwks       http.HandlerFunc
@@ -49,10 +50,14 @@ func newIDP(t testing.TB) *idp {
 		p.mu.Unlock()
 		handler(w, r)
 	})
+	p.mux = mux
 	p.Server = httptest.NewServer(mux)
 	t.Cleanup(p.Close)
 	return p
 }
+
+// handle adds an endpoint.
+func (p *idp) handle(pattern string, handler http.HandlerFunc) { p.mux.HandleFunc(pattern, handler) }
 
 func (p *idp) document(document any) http.HandlerFunc {
 	body := must(json.Marshal(document))

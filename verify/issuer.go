@@ -16,6 +16,8 @@ import (
 type issuer struct {
 	Issuer
 	keys KeySource
+	// follower of the issuer's feed, nil if that is not followed.
+	follower *follower
 	// anyAudience is Config.InsecureAnyAudience.
 	anyAudience bool
 }
@@ -57,6 +59,9 @@ func newIssuer(cfg Issuer, all Config) (*issuer, error) {
 	}
 	if slices.Contains(i.Tenants, "") || slices.Contains(i.Scopes, "") {
 		return nil, invalid(fmt.Sprintf("issuer %s: an empty tenant or scope", cfg.URL))
+	}
+	if err := i.checkFeed(); err != nil {
+		return nil, err
 	}
 	return i, i.checkURLs()
 }
@@ -119,6 +124,26 @@ func (i *issuer) checkURLs() error {
 	// Only an issuer that is written as a loopback may dial itself (RULES C2).
 	if isLoopbackURL(i.JWKSURL) && !isLoopbackURL(i.URL) && !i.AllowPrivateAddresses {
 		return invalid(fmt.Sprintf("issuer %s: a JWKS URL on a loopback needs AllowPrivateAddresses", i.URL))
+	}
+	return nil
+}
+
+// checkFeed checks where the feed and its keys are said to be.
+func (i *issuer) checkFeed() error {
+	if i.RevocationsURL == "" && i.RevocationsJWKSURL == "" {
+		return nil
+	}
+	switch {
+	case i.Profile != Countersign:
+		return invalid(fmt.Sprintf("issuer %s: only a countersign issuer has a revocation feed", i.URL))
+	case i.IgnoreRevocations:
+		return invalid(fmt.Sprintf("issuer %s: a revocation feed that is ignored has no URL", i.URL))
+	case egress.CheckURL(i.RevocationsURL) != nil || egress.CheckURL(i.RevocationsJWKSURL) != nil:
+		return invalid(fmt.Sprintf("issuer %s: the revocation feed needs a URL and a JWKS URL; https, or http on a loopback", i.URL))
+	case i.RevocationsJWKSURL == i.JWKSURL:
+		return invalid(fmt.Sprintf("issuer %s: the keys of tokens can't sign revocations", i.URL))
+	case (isLoopbackURL(i.RevocationsURL) || isLoopbackURL(i.RevocationsJWKSURL)) && !isLoopbackURL(i.URL) && !i.AllowPrivateAddresses:
+		return invalid(fmt.Sprintf("issuer %s: a revocation feed on a loopback needs AllowPrivateAddresses", i.URL))
 	}
 	return nil
 }

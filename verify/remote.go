@@ -2,9 +2,7 @@ package verify
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -182,58 +180,4 @@ func isOutage(err error) bool {
 		return false
 	}
 	return true
-}
-
-// remotes owns the remote key sets of a verifier.
-type remotes struct {
-	now     func() time.Time
-	roots   *x509.CertPool
-	ctx     context.Context
-	cancel  context.CancelFunc
-	clients map[bool]*http.Client // by AllowPrivateAddresses
-	sets    map[remoteID]*remoteKeys
-}
-
-// remoteID is what decides where keys come from; issuers that agree in it share them.
-type remoteID struct {
-	issuer, jwksURL string
-	allowPrivate    bool
-}
-
-func newRemotes(roots *x509.CertPool, now func() time.Time) *remotes {
-	ctx, cancel := context.WithCancel(context.Background())
-	return &remotes{
-		now: now, roots: roots, ctx: ctx, cancel: cancel,
-		clients: make(map[bool]*http.Client), sets: make(map[remoteID]*remoteKeys),
-	}
-}
-
-// of is called by New only.
-func (m *remotes) of(cfg Issuer) *remoteKeys {
-	id := remoteID{issuer: cfg.URL, jwksURL: cfg.JWKSURL, allowPrivate: cfg.AllowPrivateAddresses}
-	if set := m.sets[id]; set != nil {
-		return set
-	}
-	client := m.clients[id.allowPrivate]
-	if client == nil {
-		client = egress.New(egress.Config{AllowPrivateAddresses: id.allowPrivate, RootCAs: m.roots})
-		m.clients[id.allowPrivate] = client
-	}
-	d := &discovery{client: client, issuer: cfg.URL, jwksURL: cfg.JWKSURL, pinned: cfg.JWKSURL != "", now: m.now}
-	set := &remoteKeys{fetch: d.fetch, now: m.now, ctx: m.ctx}
-	m.sets[id] = set
-	return set
-}
-
-func (m *remotes) close() {
-	m.cancel()
-	for _, set := range m.sets {
-		set.mu.Lock()
-		set.closed = true
-		set.mu.Unlock()
-		set.wg.Wait()
-	}
-	for _, client := range m.clients {
-		client.CloseIdleConnections()
-	}
 }

@@ -15,6 +15,7 @@ type Verifier struct {
 	revocations RevocationChecker
 	cache       *cache // nil = none
 	remote      *remotes
+	feeds       *feeds
 	now         func() time.Time
 }
 
@@ -29,7 +30,14 @@ func New(cfg Config) (*Verifier, error) {
 	if len(cfg.Issuers) == 0 {
 		return nil, invalid("at least one issuer is needed")
 	}
+	if cfg.MaxStaleness < 0 {
+		return nil, invalid("MaxStaleness is 0 or longer")
+	}
+	if cfg.MaxStaleness == 0 {
+		cfg.MaxStaleness = defaultMaxStaleness
+	}
 	v.remote = newRemotes(cfg.RootCAs, v.now)
+	v.feeds = newFeeds(v.remote.ctx)
 	issuers := make([]*issuer, 0, len(cfg.Issuers))
 	for _, entry := range cfg.Issuers {
 		i, err := newIssuer(entry, cfg)
@@ -39,6 +47,9 @@ func New(cfg Config) (*Verifier, error) {
 		i.keys = entry.Keys
 		if i.keys == nil {
 			i.keys = v.remote.of(entry)
+		}
+		if isFollowed(i) {
+			i.follower = v.feeds.follow(entry, v.remote, cfg.MaxStaleness)
 		}
 		issuers = append(issuers, i)
 	}
@@ -61,17 +72,23 @@ func New(cfg Config) (*Verifier, error) {
 // Audience returns Config.Audience: the name of the receiving service.
 func (v *Verifier) Audience() string { return v.audience }
 
-// Close ends background refreshes and waits for them. Afterwards no key is fetched
-// any more.
+// Close ends background refreshes and the following of revocation feeds, and waits for
+// them. Afterwards no key is fetched any more, and what is revoked is known no longer
+// than Config.MaxStaleness. A verifier that is never closed keeps one goroutine for each
+// feed that it follows.
 //
 // Errors: none.
 func (v *Verifier) Close() error {
+	v.remote.cancel()
+	v.feeds.close()
 	v.remote.close()
 	return nil
 }
 
 // Verify checks a compact JWS of at most 16 KiB in full and says who it is about.
-// ctx bounds the wait for keys.
+// ctx bounds the wait for keys and for the first page of a revocation feed; the latter is
+// also bounded by 2 seconds from the first token that is verified, and what comes later
+// is refused at once until that page is there.
 //
 // Errors: [countersign.BadToken], [countersign.Expired], [countersign.Upstream]
 // (keys can't be had), [countersign.Unavailable] (revocation state unknown), each
@@ -126,6 +143,7 @@ func (v *Verifier) verify(ctx context.Context, token string, now time.Time) (*en
 		return nil, err
 	}
 	e := &entry{issuer: i, kid: d.header.keyID, algorithm: d.header.algorithm}
+	v.feeds.start()
 	if e.key, err = i.keys.Key(ctx, e.kid, e.algorithm); err != nil {
 		return nil, keyError(err)
 	}
@@ -139,7 +157,7 @@ func (v *Verifier) verify(ctx context.Context, token string, now time.Time) (*en
 	if err := e.dates.check(now); err != nil {
 		return nil, err
 	}
-	return e, v.checkRevoked(ctx, e.token)
+	return e, v.checkRevoked(ctx, e, now)
 }
 
 // recheck repeats for a token that was verified before what may have changed since:
@@ -156,22 +174,25 @@ func (v *Verifier) recheck(ctx context.Context, e *entry, now time.Time) (known 
 	if err := e.dates.check(now); err != nil {
 		return false, err
 	}
-	if err := v.checkRevoked(ctx, e.token); err != nil {
+	if err := v.checkRevoked(ctx, e, now); err != nil {
 		return false, err
 	}
 	return true, nil
 }
 
-func (v *Verifier) checkRevoked(ctx context.Context, t *Token) error {
+func (v *Verifier) checkRevoked(ctx context.Context, e *entry, now time.Time) error {
+	if err := v.feeds.check(ctx, e, now); err != nil {
+		return err
+	}
 	if v.revocations == nil {
 		return nil
 	}
-	revoked, err := v.revocations.Revoked(ctx, t)
+	revoked, err := v.revocations.Revoked(ctx, e.token)
 	if err != nil {
 		return countersign.WrapError(countersign.Unavailable, countersign.ReasonRevocationUnknown, msgRevocations, err)
 	}
 	if revoked {
-		return refuse(countersign.ReasonTokenRevoked, "revoked")
+		return errRevoked
 	}
 	return nil
 }
