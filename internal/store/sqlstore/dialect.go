@@ -38,6 +38,8 @@ type dialect struct {
 	control func(ctx context.Context, conn *sql.Conn, text string) error
 	// shared: behind a network, and other processes write too.
 	shared bool
+	// skipLocked ends a SELECT of rows to delete, so that it waits for nobody.
+	skipLocked string
 	// savepoint: a statement that fails ends the transaction, unless there is one.
 	savepoint bool
 	// lost reports whether an error says that the connection is no more, soon enough to

@@ -19,6 +19,9 @@ const (
 	nextSeq = `INSERT INTO counter (name, value) VALUES ('feed', 1)
 ON CONFLICT (name) DO UPDATE SET value = counter.value + 1 RETURNING value`
 
+	// Takes the lock and no number.
+	lockSeq = `UPDATE counter SET value = value WHERE name = 'feed'`
+
 	insertChange = `INSERT INTO change (seq, kind, name, changed_at) VALUES ($1, $2, $3, $4)
 ON CONFLICT (seq, kind, name) DO NOTHING`
 
@@ -109,6 +112,17 @@ func (t *tx) claim(ctx context.Context) error {
 		return nil
 	}
 	_, err := t.nextSeq(ctx)
+	return err
+}
+
+// order takes the counter's row, and no number, for a write that nobody follows but
+// that meets the rows of others. Without a row there is nothing yet to meet.
+func (t *tx) order(ctx context.Context) error {
+	if !t.dialect.shared || t.seq != 0 || t.ordered {
+		return nil
+	}
+	_, err := t.exec(ctx, "wait for other writers", lockSeq)
+	t.ordered = err == nil
 	return err
 }
 

@@ -41,6 +41,9 @@ func (s *Store) SetMetaIfAbsent(ctx context.Context, key, value string) (string,
 
 // SetMeta implements store.Tx.
 func (t *tx) SetMeta(ctx context.Context, key, value string) error {
+	if err := t.order(ctx); err != nil {
+		return err
+	}
 	_, err := t.exec(ctx, "set a setting of the deployment", upsertMeta, key, value)
 	return err
 }

@@ -8,7 +8,9 @@ import (
 const (
 	insertOnce = `INSERT INTO single_use (key, expires_at) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING`
 
-	deleteOnce = `DELETE FROM single_use WHERE expires_at < $1`
+	// So many at a time that it takes no time. Rows that another process is about to
+	// forget are left to it.
+	deleteOnce = `DELETE FROM single_use WHERE key IN (SELECT key FROM single_use WHERE expires_at < $1 LIMIT 1000`
 
 	// An old window makes room for the next. A process whose clock is behind takes its
 	// share from the newer window, so that no window ever gives more than its limit; one
@@ -37,7 +39,7 @@ func (s *Store) UseOnce(ctx context.Context, key string, until, now time.Time) (
 			return err
 		}
 		first = true
-		_, err = t.exec(ctx, "forget used values", deleteOnce, micros(now))
+		_, err = t.exec(ctx, "forget used values", deleteOnce+t.dialect.skipLocked+`)`, micros(now))
 		return err
 	})
 	return first && err == nil, err

@@ -54,6 +54,8 @@ var postgresDialect = dialect{
 	shared:    true,
 	feedHead:  selectSharedHead,
 	savepoint: true,
+
+	skipLocked: " FOR UPDATE SKIP LOCKED",
 }
 
 // classifyPostgres tells the constraints apart; any other error is an outage.

@@ -185,6 +185,7 @@ func TestPostgresSettings(t *testing.T) {
 		}},
 		"options": {dsn, sqlstore.PostgresOptions{StatementTimeout: 1234 * time.Millisecond, LockTimeout: time.Second, IdleTimeout: time.Minute},
 			map[string]string{"statement_timeout": "1234ms", "lock_timeout": "1s", "idle_in_transaction_session_timeout": "1min"}},
+		"DSN that promises less": {dsn + "&synchronous_commit=off", sqlstore.PostgresOptions{}, map[string]string{"synchronous_commit": "on"}},
 		"DSN": {dsn + "&statement_timeout=7000&application_name=other&synchronous_commit=remote_apply&options=-c%20lock_timeout%3D6000",
 			sqlstore.PostgresOptions{}, map[string]string{
 				"statement_timeout": "7s", "application_name": "other", "lock_timeout": "6s", "synchronous_commit": "remote_apply",

@@ -69,6 +69,9 @@ func (t *tx) DeleteClientSecret(ctx context.Context, id string) error {
 
 // TouchClientSecret implements store.ServiceWriter.
 func (t *tx) TouchClientSecret(ctx context.Context, id string, at time.Time) error {
+	if err := t.order(ctx); err != nil {
+		return err
+	}
 	_, err := t.exec(ctx, "note the use of a client secret", touchSecret, id, micros(at))
 	return err
 }

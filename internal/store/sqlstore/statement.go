@@ -37,14 +37,14 @@ func (s *statements) get(ctx context.Context, text string) (*sql.Stmt, error) {
 		return stmt, nil
 	}
 	// Not under the lock: in an outage, those who wait would wait one after another.
-	made, err := s.from.PrepareContext(ctx, text) //nolint:sqlclosecheck // closed by close
+	made, err := s.from.PrepareContext(ctx, text)
 	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if stmt, ok := s.byText[text]; ok {
-		_ = made.Close() // somebody else was faster
+		_ = made.Close() //nolint:sqlclosecheck // somebody else was faster; the one that is kept is closed by close
 		return stmt, nil
 	}
 	s.byText[text] = made

@@ -37,6 +37,8 @@ type tx struct {
 	session
 	seq   int64 // the last number that this transaction took from the feed; 0 = none
 	noted bool  // there is a change under it
+	// ordered: it holds the counter's row without a number.
+	ordered bool
 }
 
 const (

@@ -228,7 +228,7 @@ func (c *Cluster) init(bin string, who *syscall.Credential) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(rules, append([]byte("host all "+Locked+" 127.0.0.1/32 scram-sha-256\n"), trust...), 0o600)
+	return os.WriteFile(rules, append([]byte("host all "+Locked+" 127.0.0.1/32 scram-sha-256\n"), trust...), 0o600) //nolint:gosec // G703: a folder that we made
 }
 
 // command runs a program as the user that may run PostgreSQL, away from our terminal's

@@ -17,7 +17,7 @@ func conflictCases() map[string]func(*testing.T, store.Store) {
 	}{
 		"Service": {func(ctx context.Context, tx store.Tx) error { return tx.CreateService(ctx, aService("a")) }, countersign.Conflict},
 		"Object": {func(ctx context.Context, tx store.Tx) error {
-			return tx.CreateObject(ctx, anObject("Issuer", "o"))
+			return tx.CreateObject(ctx, anObject("o"))
 		}, countersign.Conflict},
 		"Key": {func(ctx context.Context, tx store.Tx) error {
 			return tx.CreateSigningKey(ctx, aKey("k", "token", 1))
@@ -40,7 +40,7 @@ func conflictCases() map[string]func(*testing.T, store.Store) {
 	for name, test := range refused {
 		all[name] = func(t *testing.T, s store.Store) {
 			create(t, s, aService("a"), aService("b"))
-			createObjects(t, s, anObject("Issuer", "o"))
+			createObjects(t, s, anObject("o"))
 			want(t, createKey(t, s, aKey("k", "token", 1)), "")
 			want(t, putSecret(t, s, aSecret("s", "uid-a", 0)), "")
 			appendBlocks(t, s, aBlock("r", 1, 0))

@@ -70,7 +70,7 @@ func feedChanges(t *testing.T, s store.Store) {
 	same(t, head(t, s), int64(0))
 	same(t, changes(t, s, 0, 0), []string(nil))
 	create(t, s, aService("b"))
-	createObjects(t, s, anObject("Issuer", "github"))
+	createObjects(t, s, anObject("github"))
 	want(t, createKey(t, s, aKey("k1", "token", 1)), "")
 	want(t, schedule(t, s, "k1", at(50), time.Time{}), "")
 	update(t, s, func(ctx context.Context, tx store.Tx) error {
@@ -207,7 +207,7 @@ func feedFollowers(t *testing.T, open func() store.Store) {
 		together(writers, func(w int) error {
 			for i := range each {
 				err := stores[w%2].Update(t.Context(), func(ctx context.Context, tx store.Tx) error {
-					return tx.CreateObject(ctx, anObject("Issuer", fmt.Sprintf("%d-%d", w, i)))
+					return tx.CreateObject(ctx, anObject(fmt.Sprintf("%d-%d", w, i)))
 				})
 				if err != nil {
 					t.Error(err)

@@ -9,9 +9,9 @@ import (
 	"github.com/countersign/countersign/internal/store"
 )
 
-func anObject(kind, name string) store.Object {
+func anObject(name string) store.Object {
 	return store.Object{
-		UID: "uid-" + kind + "-" + name, Kind: kind, Name: name, Tenant: "acme", Owner: "pipeline",
+		UID: "uid-Issuer-" + name, Kind: "Issuer", Name: name, Tenant: "acme", Owner: "pipeline",
 		Spec: []byte(`{"url":"https://é"}`), Revision: 1, CreatedAt: at(0), UpdatedAt: at(1),
 	}
 }
@@ -41,7 +41,7 @@ func objectCases() cases {
 }
 
 func objectRoundTrip(t *testing.T, s store.Store) {
-	full, bare := anObject("Issuer", "github"), store.Object{UID: "u", Kind: "RoutePolicy", Name: "github", Revision: 1}
+	full, bare := anObject("github"), store.Object{UID: "u", Kind: "RoutePolicy", Name: "github", Revision: 1}
 	createObjects(t, s, full, bare) // one name in two kinds
 	same(t, must[store.Object](t)(s.Object(t.Context(), "Issuer", "github")), full)
 	same(t, must[store.Object](t)(s.Object(t.Context(), "RoutePolicy", "github")), bare)
@@ -52,8 +52,8 @@ func objectRoundTrip(t *testing.T, s store.Store) {
 }
 
 func objectRefused(t *testing.T, s store.Store) {
-	createObjects(t, s, anObject("Issuer", "github"))
-	otherTenant, sameUID := anObject("Issuer", "github"), anObject("Issuer", "gitlab")
+	createObjects(t, s, anObject("github"))
+	otherTenant, sameUID := anObject("github"), anObject("gitlab")
 	otherTenant.UID, otherTenant.Tenant = "uid-2", "other"
 	sameUID.UID = "uid-Issuer-github"
 	for _, test := range []struct {
@@ -73,13 +73,13 @@ func objectRefused(t *testing.T, s store.Store) {
 		_, err := s.Objects(t.Context(), "Issuer", store.Page{Limit: n})
 		want(t, err, countersign.Invalid)
 	}
-	same(t, must[[]store.Object](t)(s.Objects(t.Context(), "Issuer", store.Page{})), []store.Object{anObject("Issuer", "github")})
+	same(t, must[[]store.Object](t)(s.Objects(t.Context(), "Issuer", store.Page{})), []store.Object{anObject("github")})
 }
 
 func objectOptimisticLock(t *testing.T, s store.Store) {
-	createObjects(t, s, anObject("Issuer", "github"))
+	createObjects(t, s, anObject("github"))
 	write := func(change func(*store.Object)) error {
-		o := anObject("Issuer", "github")
+		o := anObject("github")
 		o.Revision = 2
 		change(&o)
 		return s.Update(t.Context(), func(ctx context.Context, tx store.Tx) error { return tx.UpdateObject(ctx, o) })
@@ -90,9 +90,9 @@ func objectOptimisticLock(t *testing.T, s store.Store) {
 	want(t, write(func(o *store.Object) { o.Name = "renamed" }), countersign.Conflict)
 	want(t, write(func(o *store.Object) { o.Kind = "RoutePolicy" }), countersign.Conflict)
 	want(t, write(func(o *store.Object) { o.UID = "uid-of-a-former-one" }), countersign.NotFound)
-	same(t, must[store.Object](t)(s.Object(t.Context(), "Issuer", "github")), anObject("Issuer", "github"))
+	same(t, must[store.Object](t)(s.Object(t.Context(), "Issuer", "github")), anObject("github"))
 
-	changed := anObject("Issuer", "github")
+	changed := anObject("github")
 	changed.Revision, changed.Tenant, changed.Owner, changed.Spec, changed.UpdatedAt = 2, "", "other", []byte(`{}`), at(9)
 	want(t, write(func(o *store.Object) { *o = changed; o.CreatedAt = at(99) }), "")
 	same(t, must[store.Object](t)(s.Object(t.Context(), "Issuer", "github")), changed)
@@ -100,7 +100,7 @@ func objectOptimisticLock(t *testing.T, s store.Store) {
 }
 
 func objectDelete(t *testing.T, s store.Store) {
-	createObjects(t, s, anObject("Issuer", "github"), anObject("Issuer", "gitlab"))
+	createObjects(t, s, anObject("github"), anObject("gitlab"))
 	remove := func() error {
 		return s.Update(t.Context(), func(ctx context.Context, tx store.Tx) error { return tx.DeleteObject(ctx, "uid-Issuer-github") })
 	}
@@ -108,10 +108,10 @@ func objectDelete(t *testing.T, s store.Store) {
 	want(t, remove(), countersign.NotFound)
 	_, err := s.Object(t.Context(), "Issuer", "github")
 	want(t, err, countersign.NotFound)
-	again := anObject("Issuer", "github") // the name is free again
+	again := anObject("github") // the name is free again
 	again.UID = "uid-2"
 	createObjects(t, s, again)
-	same(t, must[[]store.Object](t)(s.Objects(t.Context(), "Issuer", store.Page{})), []store.Object{again, anObject("Issuer", "gitlab")})
+	same(t, must[[]store.Object](t)(s.Objects(t.Context(), "Issuer", store.Page{})), []store.Object{again, anObject("gitlab")})
 }
 
 // Names are in the order of their bytes, whatever the database's language is: a page
@@ -119,7 +119,7 @@ func objectDelete(t *testing.T, s store.Store) {
 func objectOrderOfBytes(t *testing.T, s store.Store) {
 	names := []string{"A", "Z", "a", "a-b", "a.b", "aa", "b", "é"}
 	for i := range names {
-		createObjects(t, s, anObject("Issuer", names[len(names)-1-i]))
+		createObjects(t, s, anObject(names[len(names)-1-i]))
 	}
 	var got []string
 	for page := (store.Page{Limit: 3}); ; page.After = got[len(got)-1] {
@@ -137,11 +137,11 @@ func objectOrderOfBytes(t *testing.T, s store.Store) {
 // Of writers in many processes that start from one revision, one wins.
 func objectOneWinner(t *testing.T, open func() store.Store) {
 	stores := []store.Store{open(), open()}
-	createObjects(t, stores[0], anObject("Issuer", "github"))
+	createObjects(t, stores[0], anObject("github"))
 	const rounds = 10
 	for round := range int64(rounds) {
 		codes := together(4, func(i int) countersign.Code {
-			o := anObject("Issuer", "github")
+			o := anObject("github")
 			o.Revision, o.Owner = round+2, fmt.Sprint(i)
 			err := stores[i%2].Update(t.Context(), func(ctx context.Context, tx store.Tx) error { return tx.UpdateObject(ctx, o) })
 			return countersign.CodeOf(err)

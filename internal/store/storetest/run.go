@@ -41,7 +41,7 @@ func Run(t *testing.T, open Open) {
 		cases cases
 	}{
 		{"Services", alone(serviceCases())},
-		{"ClientSecrets", alone(secretCases())},
+		{"ClientSecrets", secretCases()},
 		{"SigningKeys", alone(keyCases())},
 		{"Revocations", alone(revocationCases())},
 		{"Audit", alone(auditCases())},

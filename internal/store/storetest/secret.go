@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/countersign/countersign"
@@ -20,8 +21,8 @@ func putSecret(t *testing.T, s store.Store, secret store.ClientSecret) error {
 	return s.Update(t.Context(), func(ctx context.Context, tx store.Tx) error { return tx.PutClientSecret(ctx, secret) })
 }
 
-func secretCases() map[string]func(*testing.T, store.Store) {
-	return map[string]func(*testing.T, store.Store){
+func secretCases() cases {
+	all := alone(map[string]func(*testing.T, store.Store){
 		"OldestFirst": func(t *testing.T, s store.Store) {
 			create(t, s, aService("a"), aService("b"))
 			newer, older, twin := aSecret("s1", "uid-a", 5), aSecret("s2", "uid-a", 1), aSecret("s0", "uid-a", 5)
@@ -76,5 +77,43 @@ func secretCases() map[string]func(*testing.T, store.Store) {
 			secret.LastUsedAt = at(30)
 			same(t, must[[]store.ClientSecret](t)(s.ClientSecrets(t.Context(), "uid-a")), []store.ClientSecret{secret})
 		},
+	})
+	all["WritersMeetInAnyOrder"] = secretAnyOrder
+	return all
+}
+
+// Processes that note uses in different orders, while services change and go, don't
+// wait for each other in a circle.
+func secretAnyOrder(t *testing.T, open func() store.Store) {
+	stores := []store.Store{open(), open()}
+	const secrets = 6
+	create(t, stores[0], aService("a"), aService("b"))
+	for i := range secrets {
+		want(t, putSecret(t, stores[0], aSecret(fmt.Sprint(i), []string{"uid-a", "uid-b"}[i%2], 0)), "")
 	}
+	for _, err := range together(4, func(w int) error {
+		for round := range 5 {
+			err := stores[w%2].Update(t.Context(), func(ctx context.Context, tx store.Tx) error {
+				for i := range secrets {
+					if w%2 == 1 {
+						i = secrets - 1 - i
+					}
+					if err := tx.TouchClientSecret(ctx, fmt.Sprint(i), at(10*round+w)); err != nil {
+						return err
+					}
+				}
+				if w != 0 || round != 2 {
+					return tx.PutClientSecret(ctx, aSecret(fmt.Sprint("new-", w, round), "uid-a", 0))
+				}
+				return tx.DeleteService(ctx, "uid-b")
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}) {
+		want(t, err, "")
+	}
+	same(t, len(must[[]store.ClientSecret](t)(stores[1].ClientSecrets(t.Context(), "uid-a"))), secrets/2+4*5-1)
 }
