@@ -12,6 +12,7 @@ import (
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/admin"
 	"github.com/countersign/countersign/internal/audit"
+	"github.com/countersign/countersign/internal/registry"
 	"github.com/countersign/countersign/internal/store"
 )
 
@@ -168,7 +169,7 @@ func TestRuleA5DisableEndsTokensForGood(t *testing.T) {
 	}
 	// The same from the disk alone.
 	again := reopen(t, r)
-	if revoked, err := again.Revoked(t.Context(), "some-token", "a", d.UID, issued); err != nil || !revoked {
+	if revoked, err := again.Revoked(t.Context(), registry.TokenFacts{JTI: "some-token", Service: "a", ServiceUID: d.UID, IssuedAt: issued}); err != nil || !revoked {
 		t.Errorf("after a restart: %t, %v", revoked, err)
 	}
 }
@@ -231,7 +232,7 @@ func TestRevokeToken(t *testing.T) {
 	own := admin.Actor{ID: "service:a", Proof: "client_secret_basic"} // a client may revoke its own token
 	must(t, r.RevokeToken(t.Context(), own, "token-1", now.Add(15*time.Minute)))
 	for id, want := range map[string]bool{"token-1": true, "token-2": false} {
-		if got, err := r.Registry.Revoked(t.Context(), id, "a", d.UID, now); err != nil || got != want {
+		if got, err := r.Registry.Revoked(t.Context(), registry.TokenFacts{JTI: id, Service: "a", ServiceUID: d.UID, IssuedAt: now}); err != nil || got != want {
 			t.Errorf("%s: revoked %t, %v", id, got, err)
 		}
 	}

@@ -75,7 +75,7 @@ func TestRuleE4RevokeLocalInAnOutage(t *testing.T) {
 			// The process ends before the store is back.
 			again := reopen(t, c.rig)
 			restarted := c.open(t, again)
-			if revoked, err := again.Revoked(t.Context(), "some-token", d.Name, d.UID, issued); err != nil || !revoked {
+			if revoked, err := again.Revoked(t.Context(), registry.TokenFacts{JTI: "some-token", Service: d.Name, ServiceUID: d.UID, IssuedAt: issued}); err != nil || !revoked {
 				t.Errorf("after a restart: %t, %v", revoked, err)
 			}
 			c.mode.Store(healthy)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/countersign/countersign/internal/admin"
 	"github.com/countersign/countersign/internal/fixture"
+	"github.com/countersign/countersign/internal/registry"
 	"github.com/countersign/countersign/internal/store"
 )
 
@@ -70,7 +71,7 @@ func (r *rig) works(t *testing.T, name string, c admin.Credentials) bool {
 // revoked asks the registry about a token of the service that was issued at a time.
 func (r *rig) revoked(t *testing.T, d admin.ServiceDetail, issuedAt time.Time) bool {
 	t.Helper()
-	revoked, err := r.Registry.Revoked(t.Context(), "some-token", d.Name, d.UID, issuedAt)
+	revoked, err := r.Registry.Revoked(t.Context(), registry.TokenFacts{JTI: "some-token", Service: d.Name, ServiceUID: d.UID, IssuedAt: issuedAt})
 	must(t, err)
 	return revoked
 }

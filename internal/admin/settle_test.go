@@ -9,6 +9,7 @@ import (
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/admin"
 	"github.com/countersign/countersign/internal/audit"
+	"github.com/countersign/countersign/internal/registry"
 	"github.com/countersign/countersign/internal/store"
 )
 
@@ -49,7 +50,7 @@ func TestVulnerability22RevocationIsSettledLate(t *testing.T) {
 			if got := revocations(t, r); got != 1 {
 				t.Errorf("%d revocations on the disk, want 1", got)
 			}
-			revoked, err := reopen(t, r).Revoked(t.Context(), "token-1", d.Name, d.UID, issued)
+			revoked, err := reopen(t, r).Revoked(t.Context(), registry.TokenFacts{JTI: "token-1", Service: d.Name, ServiceUID: d.UID, IssuedAt: issued})
 			if err != nil || !revoked {
 				t.Errorf("after a restart: revoked = %t, %v", revoked, err)
 			}

@@ -27,7 +27,10 @@ type ownRevocations struct{ registry *registry.Registry }
 // Revoked implements verify.RevocationChecker.
 func (o ownRevocations) Revoked(ctx context.Context, t *verify.Token) (bool, error) {
 	service := &t.Principal.Service
-	return o.registry.Revoked(ctx, t.ID, service.Name, service.UID, t.IssuedAt)
+	return o.registry.Revoked(ctx, registry.TokenFacts{
+		JTI: t.ID, KID: service.Proof.KeyID, Service: service.Name, ServiceUID: service.UID,
+		Issuer: t.Issuer, IssuedAt: t.IssuedAt,
+	})
 }
 
 var errKeyUnknown = countersign.NewError(countersign.BadToken, countersign.ReasonKeyUnknown, "the token is not valid")

@@ -38,7 +38,7 @@ func (h *Handler) mint(ctx context.Context, id string, client *registry.Service,
 			return token.Minted{}, err
 		}
 		// Asked after minting: a revocation that comes later finds a token that was alive.
-		from := h.cfg.Registry.MintFrom(client.Name, client.UID)
+		from := h.mintFrom(client, minted)
 		if !minted.IssuedAt.Before(from) {
 			return minted, nil
 		}
@@ -79,10 +79,17 @@ func (h *Handler) confirm(ctx context.Context, client *registry.Service, minted 
 	if err := h.unchanged(ctx, client); err != nil {
 		return err
 	}
-	if from := h.cfg.Registry.MintFrom(client.Name, client.UID); minted.IssuedAt.Before(from) {
+	if from := h.mintFrom(client, minted); minted.IssuedAt.Before(from) {
 		return comeBack(from.Sub(h.cfg.Now()), "the tokens of this client were revoked just now")
 	}
 	return nil
+}
+
+// mintFrom is when a token like this one is not born revoked.
+func (h *Handler) mintFrom(client *registry.Service, minted token.Minted) time.Time {
+	return h.cfg.Registry.MintFrom(registry.TokenFacts{
+		KID: minted.KID, Service: client.Name, ServiceUID: client.UID, Issuer: h.cfg.Issuer,
+	})
 }
 
 // unchanged checks that the client is still the one that was authenticated.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/countersign/countersign/internal/fixture"
+	"github.com/countersign/countersign/internal/registry"
 	"github.com/countersign/countersign/internal/store"
 )
 
@@ -35,7 +36,7 @@ func BenchmarkRevoked(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if revoked, err := r.Revoked(ctx, "jti-none", "document-service", "uid-1", start); revoked || err != nil {
+			if revoked, err := r.Revoked(ctx, registry.TokenFacts{JTI: "jti-none", Service: "document-service", ServiceUID: "uid-1", IssuedAt: start}); revoked || err != nil {
 				b.Fatal(revoked, err)
 			}
 		}

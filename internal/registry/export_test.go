@@ -17,5 +17,5 @@ func (r *Registry) Held() (revocations, unknown int) {
 	}
 	r.revocations.mu.RLock()
 	defer r.revocations.mu.RUnlock()
-	return len(r.revocations.tokens) + len(r.revocations.services), unknown
+	return int(r.revocations.tokens.held.Load()) + len(r.revocations.held), unknown
 }

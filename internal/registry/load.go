@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/countersign/countersign"
-	"github.com/countersign/countersign/internal/store"
 )
 
 // loadTimeout ends a load that nobody may be waiting for any more.
@@ -24,7 +23,7 @@ func (r *Registry) missed(ctx context.Context, s *shard, name string) (*Service,
 	}
 	// One load at a time for a name. It is nobody's own: it goes on when the request
 	// that began it is given up.
-	loading := r.loads.DoChan(name, func() (any, error) {
+	loading := r.loads.Load().DoChan(name, func() (any, error) {
 		loadCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 		defer cancel()
 		return r.load(loadCtx, s, name)
@@ -60,21 +59,7 @@ func (r *Registry) load(ctx context.Context, s *shard, name string) (*Service, e
 	if err != nil {
 		return nil, fmt.Errorf("load client secrets: %w", err)
 	}
-	service := compile(row, secrets, r.now())
+	service := r.lists.compile(row, secrets, r.now())
 	s.put(name, generation, service)
 	return service, nil
-}
-
-func compile(row store.Service, secrets []store.ClientSecret, now time.Time) *Service {
-	service := &Service{Service: row}
-	for _, secret := range secrets {
-		live := secret.ExpiresAt.IsZero() || secret.ExpiresAt.After(now)
-		var hash [32]byte
-		if !live || len(secret.Hash) != len(hash) { // a hash of another size opens nothing
-			continue
-		}
-		copy(hash[:], secret.Hash)
-		service.Secrets = append(service.Secrets, Secret{ID: secret.ID, Hash: hash, ExpiresAt: secret.ExpiresAt})
-	}
-	return service
 }

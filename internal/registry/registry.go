@@ -3,6 +3,9 @@ package registry
 import (
 	"context"
 	"hash/maphash"
+	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -16,14 +19,31 @@ type Config struct {
 	Store store.Store
 	// Now is the clock; nil = time.Now.
 	Now func() time.Time
-	// MaxServices bounds the cached services; 0 = 100,000. One that was not asked for
+	// MaxServices bounds the cached services; 0 = 1,200,000. One that was not asked for
 	// lately goes first.
 	MaxServices int
+	// Shared: other processes write to the database too, and [Registry.Follow] learns of it.
+	Shared bool
+	// Poll is how often Follow asks the store; 0 = 400 ms. RULES E2 wants at most 500 ms.
+	Poll time.Duration
+	// MaxStaleness is how long what was learned from the store counts when it can't be
+	// asked; 0 = 10 minutes. For Shared only.
+	MaxStaleness time.Duration
+	// ServeStale goes on with what is known even then (when_stale: serve).
+	ServeStale bool
+	// OnChange hears of every change that a poll finds, of this process too, one after the
+	// other and before the poll counts as done. A change without a Kind means that anything
+	// may have changed. It must not call back into Sync or Revoke. nil = nobody listens.
+	OnChange func(store.Change)
+	// Logger hears when the store is lost and found again; nil = slog.Default().
+	Logger *slog.Logger
 }
 
 const (
-	defaultMaxServices = 100_000
-	maxUnknown         = 10_000
+	defaultMaxServices  = 1_200_000
+	defaultPoll         = 400 * time.Millisecond
+	defaultMaxStaleness = 10 * time.Minute
+	maxUnknown          = 10_000
 	// unknownFor is long, because Forget drops a name that is created: were it short, an
 	// unknown client would cost a read where a known one costs none, and who measures that
 	// learns which names exist (RULES B4).
@@ -36,47 +56,89 @@ const (
 
 // Registry is the in-memory view that the front doors read. Safe for concurrent use.
 type Registry struct {
-	store       store.Store
-	now         func() time.Time
-	seed        maphash.Seed
-	shards      []shard
-	loads       singleflight.Group
+	store      store.Store
+	now        func() time.Time
+	logger     *slog.Logger
+	onChange   func(store.Change)
+	shared     bool
+	serveStale bool
+	pollEvery  time.Duration
+	staleAfter time.Duration
+
+	seed   maphash.Seed
+	shards []shard
+	// loads is another group after everything was dropped, so that nobody joins a load
+	// from before.
+	loads       atomic.Pointer[singleflight.Group]
+	lists       interner
 	revocations revocations
+	feed        feed
+	quotas      quotas
 	uses        uses
+
+	polled atomic.Pointer[poll]
+	poked  chan struct{} // of size one
+	// syncing: one at a time asks the store what is new; it guards what follows.
+	syncing  sync.Mutex
+	position int64 // all changes up to this number are applied
+	failed   bool  // the last poll
+	lost     bool  // position means nothing: start anew
 }
 
-// New loads the live revocations and starts with no cached service. Revocations that
-// are committed while it runs have to be given to [Registry.Revoke] as well.
+// New takes the position in the feed, loads the live revocations and starts with no
+// cached service. Revocations that this process commits while New runs have to be given
+// to [Registry.Revoke] as well.
 //
 // Errors: countersign.Invalid for a bad Config, countersign.Unavailable.
 func New(ctx context.Context, cfg Config) (*Registry, error) {
-	if cfg.Store == nil || cfg.MaxServices < 0 {
+	if cfg.Store == nil || cfg.MaxServices < 0 || cfg.Poll < 0 || cfg.MaxStaleness < 0 {
 		return nil, countersign.NewError(countersign.Invalid, countersign.ReasonParameterInvalid,
-			"the registry needs a store, and a bound that is not negative")
+			"the registry needs a store, and bounds that are not negative")
 	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	if cfg.MaxServices == 0 {
-		cfg.MaxServices = defaultMaxServices
-	}
+	cfg.defaults()
 	count := 1
 	if cfg.MaxServices >= shardsFromSize {
 		count = manyShards
 	}
-	r := &Registry{store: cfg.Store, now: cfg.Now, seed: maphash.MakeSeed(), shards: make([]shard, count)}
+	r := &Registry{
+		store: cfg.Store, now: cfg.Now, logger: cfg.Logger, onChange: cfg.OnChange,
+		shared: cfg.Shared, serveStale: cfg.ServeStale, pollEvery: cfg.Poll, staleAfter: cfg.MaxStaleness,
+		seed: maphash.MakeSeed(), shards: make([]shard, count), poked: make(chan struct{}, 1),
+	}
 	for i := range r.shards {
 		r.shards[i].init(cfg.MaxServices/count, maxUnknown/count)
 	}
+	r.loads.Store(new(singleflight.Group))
 	r.revocations.init(cfg.Now())
+	r.feed.init()
+	r.quotas.init()
 	r.uses.init()
-	if err := r.loadRevocations(ctx); err != nil {
+	if err := r.begin(ctx); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-// Service is the compiled view of one service. Never change it: it is shared.
+func (c *Config) defaults() {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.MaxServices == 0 {
+		c.MaxServices = defaultMaxServices
+	}
+	if c.Poll == 0 {
+		c.Poll = defaultPoll
+	}
+	if c.MaxStaleness == 0 {
+		c.MaxStaleness = defaultMaxStaleness
+	}
+}
+
+// Service is the compiled view of one service. Never change it, nor its lists: they are
+// shared, the lists between services too.
 type Service struct {
 	store.Service
 	// Secrets are those that were alive when it was loaded, oldest first. ExpiresAt
@@ -94,8 +156,12 @@ type Secret struct {
 // Service returns the service of that name; a cached one without a database read
 // and without an allocation. A disabled service is returned like any other.
 //
-// Errors: countersign.NotFound, countersign.Unavailable.
+// Errors: countersign.NotFound, countersign.Unavailable (with ReasonStale when what is
+// known is too old: RULES E4).
 func (r *Registry) Service(ctx context.Context, name string) (*Service, error) {
+	if r.stale() {
+		return nil, errStale
+	}
 	shard := r.shard(name)
 	if service := shard.service(name); service != nil {
 		return service, nil
@@ -106,10 +172,25 @@ func (r *Registry) Service(ctx context.Context, name string) (*Service, error) {
 // Forget drops the cached view of a service. Admin calls it after every commit that
 // changed the service; a load that began before it does not bring the old view back.
 func (r *Registry) Forget(name string) {
+	r.forget(name)
+	if r.shared {
+		r.Poke()
+	}
+}
+
+func (r *Registry) forget(name string) {
 	// In this order: who comes after the generation has changed may join the old load
 	// only until the second line, and so has come before Forget returned.
 	r.shard(name).forget(name)
-	r.loads.Forget(name)
+	r.loads.Load().Forget(name)
+}
+
+// forgetAll drops every cached view.
+func (r *Registry) forgetAll() {
+	for i := range r.shards {
+		r.shards[i].forgetAll()
+	}
+	r.loads.Store(new(singleflight.Group))
 }
 
 // Len returns how many services are held in memory.

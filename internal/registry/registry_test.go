@@ -88,11 +88,11 @@ func TestTokenPathMakesNoDatabaseRead(t *testing.T) { //nolint:paralleltest // c
 		if err != nil || len(service.Secrets) != 1 {
 			t.Fatalf("%v, %v", service, err)
 		}
-		if revoked, err := r.Revoked(ctx, "jti", "document-service", "uid-1", c.Now()); revoked || err != nil {
+		if revoked, err := r.Revoked(ctx, registry.TokenFacts{JTI: "jti", Service: "document-service", ServiceUID: "uid-1", IssuedAt: c.Now()}); revoked || err != nil {
 			t.Fatalf("revoked %v, %v", revoked, err)
 		}
 		r.Used("document-service", "secret-uid-1", c.Now())
-		if from := r.MintFrom("document-service", "uid-1"); !from.IsZero() {
+		if from := r.MintFrom(registry.TokenFacts{Service: "document-service", ServiceUID: "uid-1"}); !from.IsZero() {
 			t.Fatal(from)
 		}
 	})
@@ -231,7 +231,7 @@ func TestDatabaseErrorIsRefusedAndNotKept(t *testing.T) {
 	if _, err := r.Service(t.Context(), "document-service"); !errors.Is(err, countersign.Unavailable) {
 		t.Fatalf("%v, want Unavailable", err)
 	}
-	revoked, err := r.Revoked(t.Context(), "jti", "document-service", "uid-1", start)
+	revoked, err := r.Revoked(t.Context(), registry.TokenFacts{JTI: "jti", Service: "document-service", ServiceUID: "uid-1", IssuedAt: start})
 	if !errors.Is(err, countersign.Unavailable) || !revoked {
 		t.Fatalf("revoked %v, %v; want true and Unavailable", revoked, err)
 	}
@@ -240,7 +240,7 @@ func TestDatabaseErrorIsRefusedAndNotKept(t *testing.T) {
 		t.Fatalf("the error was kept: %v", err)
 	}
 	s.broken.Store(true) // and a known service needs no database
-	if revoked, err := r.Revoked(t.Context(), "jti", "document-service", "uid-1", start); revoked || err != nil {
+	if revoked, err := r.Revoked(t.Context(), registry.TokenFacts{JTI: "jti", Service: "document-service", ServiceUID: "uid-1", IssuedAt: start}); revoked || err != nil {
 		t.Fatalf("revoked %v, %v", revoked, err)
 	}
 }

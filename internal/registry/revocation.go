@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/countersign/countersign"
@@ -20,109 +21,184 @@ const (
 	keepEnded = 5 * time.Minute
 	// pruneEvery is how often ended ones are looked for, at most.
 	pruneEvery = time.Minute
+	// pullTimeout bounds how long who revoked waits for the feed to have it.
+	pullTimeout = 2 * time.Second
 )
 
-// revocations is what is revoked. It is as large as what is alive in the store.
-type revocations struct {
-	mu       sync.RWMutex
-	tokens   map[string]time.Time // jti -> when it can go; zero = never
-	services map[serviceKey][]cutoff
-	pruned   time.Time
+// TokenFacts is what a revocation can go by. A field that is empty is hit by none.
+type TokenFacts struct {
+	// Foreign: another issuer's token. Of it only Issuer and Subject count.
+	Foreign bool
+	JTI     string
+	// KID is the key that signed it.
+	KID string
+	// Service and ServiceUID are the calling service, or the actor of an exchange. Every
+	// token of ours has one.
+	Service, ServiceUID string
+	// Issuer and Subject are the user (RULES A1): iss or, after an exchange, sub_iss, and
+	// sub. A service's own token has an Issuer only, ours: a service is no user (RULES A3).
+	Issuer, Subject string
+	IssuedAt        time.Time
 }
 
-// serviceKey is a service of one uid, or of any where uid is "".
-type serviceKey struct{ name, uid string }
-
-// cutoff ends the tokens that were issued until a time.
-type cutoff struct {
-	until time.Time // the last iat that is covered, slack included
-	all   bool      // every iat
-	ends  time.Time // when it can go; zero = never
-}
-
-func (c cutoff) covers(issuedAt time.Time) bool { return c.all || !issuedAt.After(c.until) }
-
-func (c cutoff) ended(now time.Time) bool { return ended(c.ends, now) }
-
-func ended(ends, now time.Time) bool { return !ends.IsZero() && now.After(ends) }
-
-func (v *revocations) init(now time.Time) {
-	v.tokens, v.services, v.pruned = make(map[string]time.Time), make(map[serviceKey][]cutoff), now
-}
-
-// loadRevocations reads what is alive, page by page.
-func (r *Registry) loadRevocations(ctx context.Context) error {
-	alive := r.now().Add(-keepEnded)
-	for after := int64(0); ; {
-		page, err := r.store.Revocations(ctx, after, alive, store.MaxLimit)
-		if err != nil {
-			return fmt.Errorf("load the revocations: %w", err)
-		}
-		for _, rev := range page {
-			r.revocations.add(rev)
-			after = rev.Seq
-		}
-		if len(page) < store.MaxLimit {
-			return nil
-		}
-	}
-}
-
-// Revoke takes a committed revocation into the view. The same one twice does no harm.
+// Revoke takes a committed revocation into the view: checks know it when it returns. With
+// a number it gets into the feed too, from the store and in its order: at once where
+// nobody else writes, else with the next poll, which it starts. The same one twice does no harm.
 func (r *Registry) Revoke(rev store.Revocation) {
 	r.revocations.add(rev)
 	r.revocations.prune(r.now())
+	if rev.Seq == 0 {
+		return
+	}
+	r.feed.note(rev)
+	if r.shared {
+		r.Poke()
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), pullTimeout) // it is committed, whoever asked for it
+	defer cancel()
+	if r.pull(ctx) != nil {
+		r.Poke() // Follow tries it again
+	}
 }
 
-// Revoked reports whether a token of ours is revoked: by its jti, by its service's
-// uid and iat, or because the service is disabled, deleted or re-created (uid differs).
-// With an error it is always true.
+// pull reads the store's new revocations into the feed.
+func (r *Registry) pull(ctx context.Context) error {
+	r.syncing.Lock()
+	defer r.syncing.Unlock()
+	err := r.readRevocations(ctx, 0, nil)
+	r.failed = err != nil
+	r.prune()
+	return err
+}
+
+// Revoked reports whether a token is revoked: by its jti, key, service, user or issuer and
+// iat, or, one of ours, because its service is disabled, deleted or re-created (uid
+// differs). With an error it is always true.
 //
 // Tokens from before a disable stay dead when the service is enabled again, because
 // who disables also stores a revocation of the service until now.
 //
 // Errors: countersign.Unavailable when that can't be told; then the token is refused.
-func (r *Registry) Revoked(ctx context.Context, jti, service, serviceUID string, issuedAt time.Time) (bool, error) {
-	if r.revocations.covers(jti, serviceKey{service, serviceUID}, issuedAt, r.now()) {
+func (r *Registry) Revoked(ctx context.Context, f TokenFacts) (bool, error) {
+	if r.stale() {
+		return true, errStale
+	}
+	if r.revocations.covers(f, r.now()) {
 		return true, nil
 	}
-	current, err := r.Service(ctx, service)
+	if f.Foreign {
+		return f.Issuer == "", nil
+	}
+	current, err := r.Service(ctx, f.Service)
 	if errors.Is(err, countersign.NotFound) {
 		return true, nil
 	}
 	if err != nil {
 		return true, fmt.Errorf("look for revocations: %w", err)
 	}
-	return current.Disabled || current.UID != serviceUID, nil
+	return current.Disabled || current.UID != f.ServiceUID, nil
 }
 
-// MintFrom returns the first moment at which a token of the service may be minted:
+// MintFrom returns the first moment at which a token with these facts may be minted:
 // one that is minted earlier would be born revoked, because a revocation "before T"
 // covers iat up to T + 2 s and iat has whole seconds (RULES E3). It is in the past,
 // or zero, almost always; who mints waits it out, or answers Throttled with the rest
-// as RetryAfter. A revocation of every token lasts until it ends.
-func (r *Registry) MintFrom(service, serviceUID string) time.Time {
-	return r.revocations.mintFrom(serviceKey{service, serviceUID}, r.now())
+// as RetryAfter. A revocation of every token lasts until it ends. JTI and IssuedAt don't
+// count.
+func (r *Registry) MintFrom(f TokenFacts) time.Time {
+	return r.revocations.mintFrom(f, r.now())
+}
+
+// revocations is what is revoked. It is as large as what is alive in the store.
+type revocations struct {
+	tokens revokedTokens
+	// groups is how many selectors are held: most of the time none.
+	groups atomic.Int64
+	mu     sync.RWMutex
+	held   map[selector][]cutoff
+	pruned time.Time
+}
+
+// selector is what a revocation of several tokens goes by.
+type selector struct {
+	kind selectorKind
+	// a and b: service and uid ("" = any), issuer, issuer and subject, kid.
+	a, b string
+}
+
+type selectorKind uint8
+
+const (
+	byService selectorKind = iota + 1
+	byIssuer
+	byUser
+	byKID
+	byAll
+)
+
+// selectors are those that can hit a token; one without a kind hits nothing.
+type selectors [6]selector
+
+func (f TokenFacts) selectors() (s selectors) {
+	if f.Issuer != "" {
+		s[0] = selector{kind: byIssuer, a: f.Issuer}
+		if f.Subject != "" {
+			s[1] = selector{kind: byUser, a: f.Issuer, b: f.Subject}
+		}
+	}
+	if f.Foreign {
+		return s
+	}
+	s[2] = selector{kind: byAll}
+	if f.KID != "" {
+		s[3] = selector{kind: byKID, a: f.KID}
+	}
+	if f.Service != "" {
+		s[4] = selector{kind: byService, a: f.Service}
+		if f.ServiceUID != "" {
+			s[5] = selector{kind: byService, a: f.Service, b: f.ServiceUID}
+		}
+	}
+	return s
+}
+
+// selectorOf is zero for a revocation of one token.
+func selectorOf(rev store.Revocation) selector {
+	switch {
+	case rev.Service != "":
+		return selector{kind: byService, a: rev.Service, b: rev.ServiceUID}
+	case rev.Issuer != "" && rev.Subject != "":
+		return selector{kind: byUser, a: rev.Issuer, b: rev.Subject}
+	case rev.Issuer != "":
+		return selector{kind: byIssuer, a: rev.Issuer}
+	case rev.KID != "":
+		return selector{kind: byKID, a: rev.KID}
+	case rev.All:
+		return selector{kind: byAll}
+	}
+	return selector{}
+}
+
+func (v *revocations) init(now time.Time) {
+	v.tokens.init()
+	v.held, v.pruned = make(map[selector][]cutoff), now
 }
 
 func (v *revocations) add(rev store.Revocation) {
-	ends := rev.ExpiresAt
-	if !ends.IsZero() {
-		ends = ends.Add(keepEnded)
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	if rev.JTI != "" {
-		// Twice the same token: the one that holds longer counts.
-		if known, ok := v.tokens[rev.JTI]; !ok || !known.IsZero() && (ends.IsZero() || ends.After(known)) {
-			v.tokens[rev.JTI] = ends
-		}
+		v.tokens.add(rev.JTI, unixEnd(rev.ExpiresAt))
 		return
 	}
-	key := serviceKey{rev.Service, rev.ServiceUID}
-	fresh := cutoff{until: rev.Before.Add(beforeSlack), all: rev.Before.IsZero(), ends: ends}
+	key := selectorOf(rev)
+	if key.kind == 0 {
+		return // the store has none without a selector
+	}
+	fresh := newCutoff(rev)
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	kept := []cutoff{fresh}
-	for _, c := range v.services[key] {
+	for _, c := range v.held[key] {
 		if c.within(fresh) {
 			continue
 		}
@@ -131,28 +207,23 @@ func (v *revocations) add(rev store.Revocation) {
 		}
 		kept = append(kept, c)
 	}
-	v.services[key] = kept
+	v.held[key] = kept
+	v.groups.Store(int64(len(v.held)))
 }
 
-// within reports whether other covers all that c does, for at least as long.
-func (c cutoff) within(other cutoff) bool {
-	reaches := other.all || !c.all && !c.until.After(other.until)
-	lasts := other.ends.IsZero() || !c.ends.IsZero() && !c.ends.After(other.ends)
-	return reaches && lasts
-}
-
-func (v *revocations) covers(jti string, service serviceKey, issuedAt, now time.Time) bool {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	if ends, ok := v.tokens[jti]; ok && !ended(ends, now) {
+func (v *revocations) covers(f TokenFacts, now time.Time) bool {
+	if !f.Foreign && v.tokens.has(f.JTI, now.Unix()) {
 		return true
 	}
-	if len(v.services) == 0 {
+	if v.groups.Load() == 0 {
 		return false
 	}
-	for _, key := range [2]serviceKey{service, {name: service.name}} {
-		for _, c := range v.services[key] {
-			if c.covers(issuedAt) && !c.ended(now) {
+	keys := f.selectors()
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, key := range keys {
+		for _, c := range v.held[key] {
+			if c.covers(f.IssuedAt) && !c.ended(now) {
 				return true
 			}
 		}
@@ -160,14 +231,15 @@ func (v *revocations) covers(jti string, service serviceKey, issuedAt, now time.
 	return false
 }
 
-func (v *revocations) mintFrom(service serviceKey, now time.Time) (from time.Time) {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	if len(v.services) == 0 {
+func (v *revocations) mintFrom(f TokenFacts, now time.Time) (from time.Time) {
+	if v.groups.Load() == 0 {
 		return from
 	}
-	for _, key := range [2]serviceKey{service, {name: service.name}} {
-		for _, c := range v.services[key] {
+	keys := f.selectors()
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, key := range keys {
+		for _, c := range v.held[key] {
 			if first := c.first(); !c.ended(now) && first.After(from) {
 				from = first
 			}
@@ -176,35 +248,15 @@ func (v *revocations) mintFrom(service serviceKey, now time.Time) (from time.Tim
 	return from
 }
 
-// never is later than any token.
-var never = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
-
-// first is the first whole second that is not covered.
-func (c cutoff) first() time.Time {
-	last := c.until
-	if c.all {
-		last = c.ends
-	}
-	if last.IsZero() {
-		return never
-	}
-	return last.Truncate(time.Second).Add(time.Second)
-}
-
 // prune drops what has ended.
 func (v *revocations) prune(now time.Time) {
 	v.mu.Lock()
-	defer v.mu.Unlock()
 	if now.Sub(v.pruned) < pruneEvery {
+		v.mu.Unlock()
 		return
 	}
 	v.pruned = now
-	for jti, ends := range v.tokens {
-		if ended(ends, now) {
-			delete(v.tokens, jti)
-		}
-	}
-	for key, cutoffs := range v.services {
+	for key, cutoffs := range v.held {
 		var kept []cutoff
 		for _, c := range cutoffs {
 			if !c.ended(now) {
@@ -212,9 +264,12 @@ func (v *revocations) prune(now time.Time) {
 			}
 		}
 		if len(kept) == 0 {
-			delete(v.services, key)
+			delete(v.held, key)
 			continue
 		}
-		v.services[key] = kept
+		v.held[key] = kept
 	}
+	v.groups.Store(int64(len(v.held)))
+	v.mu.Unlock()
+	v.tokens.prune(now.Unix())
 }

@@ -23,11 +23,15 @@ func commit(tb testing.TB, s store.Store, r *registry.Registry, rev store.Revoca
 
 func revoked(t *testing.T, r *registry.Registry, jti, service, uid string, issuedAt time.Time) bool {
 	t.Helper()
-	is, err := r.Revoked(t.Context(), jti, service, uid, issuedAt)
+	is, err := r.Revoked(t.Context(), registry.TokenFacts{JTI: jti, Service: service, ServiceUID: uid, IssuedAt: issuedAt})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return is
+}
+
+func facts(service, uid string) registry.TokenFacts {
+	return registry.TokenFacts{Service: service, ServiceUID: uid}
 }
 
 func TestRevokedByToken(t *testing.T) {
@@ -84,14 +88,14 @@ func TestRuleE3MintingWaitsItOut(t *testing.T) {
 	s, c := fixture.NewStore(t), fixture.NewClock(start)
 	register(t, s, "a", "uid-a")
 	r := newRegistry(t, s, c, 0)
-	if from := r.MintFrom("a", "uid-a"); !from.IsZero() {
+	if from := r.MintFrom(facts("a", "uid-a")); !from.IsZero() {
 		t.Fatalf("nothing is revoked, but minting waits for %v", from)
 	}
 	for _, part := range []time.Duration{0, 1, 300 * time.Millisecond, 999 * time.Millisecond} {
 		c.Advance(time.Minute)
 		before := c.Now().Add(part)
 		commit(t, s, r, store.Revocation{Service: "a", ServiceUID: "uid-a", Before: before, ExpiresAt: before.Add(time.Hour), CreatedAt: before})
-		from := r.MintFrom("a", "uid-a")
+		from := r.MintFrom(facts("a", "uid-a"))
 		if wait := from.Sub(before); wait <= 2*time.Second || wait > 3*time.Second {
 			t.Errorf("minting waits %v, want 2 s and to the next whole second", wait)
 		}
@@ -101,7 +105,7 @@ func TestRuleE3MintingWaitsItOut(t *testing.T) {
 		if !revoked(t, r, "jti", "a", "uid-a", from.Add(-1).Truncate(time.Second)) {
 			t.Error("minting waits longer than it must")
 		}
-		if !r.MintFrom("b", "uid-b").IsZero() || !r.MintFrom("a", "uid-other").IsZero() {
+		if !r.MintFrom(facts("b", "uid-b")).IsZero() || !r.MintFrom(facts("a", "uid-other")).IsZero() {
 			t.Error("another service waits")
 		}
 	}
@@ -118,7 +122,7 @@ func TestRevocationWithoutATimeCoversEveryToken(t *testing.T) {
 	if !revoked(t, r, "jti", "a", "uid-a", start.Add(59*time.Minute)) {
 		t.Error("a token from after the revocation lives")
 	}
-	if from := r.MintFrom("a", "uid-a"); from.Before(start.Add(time.Hour)) {
+	if from := r.MintFrom(facts("a", "uid-a")); from.Before(start.Add(time.Hour)) {
 		t.Errorf("minting goes on at %v", from)
 	}
 	c.Advance(90 * time.Minute)
@@ -200,7 +204,7 @@ func TestRuleA5EnableRevivesNothing(t *testing.T) {
 		if !revoked(t, view, "jti", "a", "uid-a", issued) {
 			t.Error("a token from before the disable is alive again")
 		}
-		from := view.MintFrom("a", "uid-a")
+		from := view.MintFrom(facts("a", "uid-a"))
 		if !from.After(c.Now()) {
 			t.Errorf("a token could be minted that is born revoked: %v", from)
 		}

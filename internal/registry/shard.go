@@ -77,6 +77,14 @@ func (s *shard) forget(name string) {
 	}
 }
 
+func (s *shard) forgetAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.generation++
+	s.unknown.young, s.unknown.old = nil, nil
+	s.entries, s.ring, s.hand = make(map[string]*entry), nil, 0
+}
+
 // put keeps what was read in a generation, if that is still the current one.
 func (s *shard) put(name string, generation uint64, service *Service) {
 	s.mu.Lock()
@@ -88,6 +96,7 @@ func (s *shard) put(name string, generation uint64, service *Service) {
 	if e := s.entries[name]; e != nil {
 		s.remove(e)
 	}
+	name = service.Name // the caller's may be a part of a whole request
 	e := &entry{name: name, service: service, index: len(s.ring)}
 	s.entries[name] = e
 	if len(s.ring) < s.max {

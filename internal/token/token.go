@@ -56,6 +56,7 @@ type Claims struct {
 type Minted struct {
 	Token               countersign.Secret
 	ID                  string // jti: the request id that the caller passes, so that log and token agree
+	KID                 string // the key that signed it
 	IssuedAt, ExpiresAt time.Time
 }
 
@@ -127,6 +128,7 @@ func (m *Minter) Mint(_ context.Context, id string, c Claims) (Minted, error) {
 	return Minted{
 		Token:     countersign.NewSecret(text),
 		ID:        id,
+		KID:       signer.KID,
 		IssuedAt:  time.Unix(issued, 0).UTC(),
 		ExpiresAt: time.Unix(expires, 0).UTC(),
 	}, nil

@@ -1,0 +1,279 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/store"
+)
+
+const (
+	// readTimeout bounds one question to the store: a connection that hangs must not end
+	// the polling.
+	readTimeout = 5 * time.Second
+	// pollGap is between two polls, however many hints come.
+	pollGap = 20 * time.Millisecond
+	// maxGap is below the day after which the store forgets changes: after a longer time
+	// without a poll nobody knows what was missed.
+	maxGap = 12 * time.Hour
+
+	metaEpoch   = "epoch"
+	kindService = "Service"
+)
+
+// Follow keeps the view equal to the store until ctx ends: it polls every Config.Poll,
+// and at once when the store gives a hint or this process committed something. Where
+// nobody else writes it polls only when poked. Run it once. It returns nil.
+func (r *Registry) Follow(ctx context.Context) error {
+	var hints <-chan struct{}
+	if r.shared {
+		hints = r.store.Hints()
+		r.Poke() // what came between New and now
+	}
+	timer := time.NewTimer(r.pollEvery)
+	defer timer.Stop()
+	for {
+		var due <-chan time.Time
+		if r.shared || r.behind() {
+			timer.Reset(r.pollEvery)
+			due = timer.C
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-due:
+		case <-hints:
+		case <-r.poked:
+		}
+		before := r.behind()
+		err := r.Sync(ctx)
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // the end is no failure
+		}
+		r.tell(ctx, before, err)
+		timer.Reset(pollGap)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+	}
+}
+
+// tell logs when the store is lost and when it is there again.
+func (r *Registry) tell(ctx context.Context, before bool, err error) {
+	switch {
+	case err != nil && !before:
+		r.logger.WarnContext(ctx, "the store can't be asked for changes", slog.Any("error", err))
+	case err == nil && before:
+		r.logger.InfoContext(ctx, "the store answers again, and its changes are known here")
+	}
+}
+
+// Poke makes Follow poll at once. It does not wait.
+func (r *Registry) Poke() {
+	select {
+	case r.poked <- struct{}{}:
+	default: // one is on its way already
+	}
+}
+
+func (r *Registry) behind() bool {
+	r.syncing.Lock()
+	defer r.syncing.Unlock()
+	return r.failed
+}
+
+// Sync is one poll: it asks the store what is new and applies it. When it returns nil the
+// view has everything that was committed before Sync began. Calls wait for each other.
+//
+// Errors: countersign.Unavailable; what was learned until then is applied.
+func (r *Registry) Sync(ctx context.Context) error {
+	r.syncing.Lock()
+	defer r.syncing.Unlock()
+	err := r.sync(ctx)
+	r.failed = err != nil
+	r.prune()
+	return err
+}
+
+func (r *Registry) sync(ctx context.Context) error {
+	last := r.polled.Load()
+	next, head, err := r.askHead(ctx)
+	if err != nil {
+		return err
+	}
+	next.epoch = last.epoch
+	moved := head != r.position
+	if r.shared && (moved || r.failed || last.epoch == "") {
+		if next.epoch, err = r.epoch(ctx); err != nil {
+			return err
+		}
+	}
+	other := last.epoch != "" && next.epoch != last.epoch // a database that was restored
+	missed := next.storeNow.Sub(last.storeNow) > maxGap || age(last.at, next.at) > maxGap
+	switch {
+	case r.lost || head < r.position || other || missed:
+		err = r.resync(ctx, head)
+	case moved:
+		err = r.catchUp(ctx, head)
+	}
+	if err != nil {
+		return err
+	}
+	r.polled.Store(next)
+	return nil
+}
+
+// begin is the first poll. The position is taken before the revocations are read, so
+// that nothing falls between them and the next poll.
+func (r *Registry) begin(ctx context.Context) error {
+	next, head, err := r.askHead(ctx)
+	if err != nil {
+		return err
+	}
+	if r.shared {
+		if next.epoch, err = r.epoch(ctx); err != nil {
+			return err
+		}
+	}
+	if err := r.readRevocations(ctx, head, nil); err != nil {
+		return err
+	}
+	r.position = head
+	r.polled.Store(next)
+	return nil
+}
+
+func (r *Registry) askHead(ctx context.Context) (next *poll, seq int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	began := r.now()
+	head, err := r.store.FeedHead(ctx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("poll the store: %w", err)
+	}
+	middle := began.Add(r.now().Sub(began) / 2)
+	return &poll{at: began, storeNow: head.Now, skew: head.Now.Sub(middle)}, head.Seq, nil
+}
+
+func (r *Registry) epoch(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	epoch, err := r.store.Meta(ctx, metaEpoch)
+	if err != nil && !errors.Is(err, countersign.NotFound) {
+		return "", fmt.Errorf("read the epoch: %w", err)
+	}
+	return epoch, nil
+}
+
+// catchUp applies what came after the position, at least up to head.
+func (r *Registry) catchUp(ctx context.Context, head int64) error {
+	if err := r.readRevocations(ctx, head, nil); err != nil { // first: they end tokens
+		return err
+	}
+	for r.position < head {
+		page, err := r.changes(ctx)
+		if err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			break
+		}
+		for _, c := range page {
+			if c.Kind == kindService {
+				r.forget(c.Name)
+			}
+			if r.onChange != nil {
+				r.onChange(c)
+			}
+		}
+		r.position = page[len(page)-1].Seq
+	}
+	r.position = max(r.position, head)
+	return nil
+}
+
+func (r *Registry) changes(ctx context.Context) ([]store.Change, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	page, err := r.store.Changes(ctx, r.position, store.MaxLimit)
+	if err != nil {
+		return nil, fmt.Errorf("read changes: %w", err)
+	}
+	return page, nil
+}
+
+// resync starts anew, because what was missed is not known. Revocations that only we
+// know stay in force: they end by themselves.
+func (r *Registry) resync(ctx context.Context, head int64) error {
+	r.lost = true // until it is done
+	r.forgetAll()
+	var anew feedList
+	if err := r.readRevocations(ctx, head, &anew); err != nil {
+		return err
+	}
+	r.feed.replace(anew)
+	r.position, r.lost = head, false
+	if r.onChange != nil {
+		r.onChange(store.Change{Seq: head})
+	}
+	return nil
+}
+
+// readRevocations takes the revocations that are alive and newer than those in the list,
+// page by page; nil = the feed's own list. The store's numbers are in the order of the
+// commits, so the list is complete up to the last one of each page, and up to head after
+// the last page.
+func (r *Registry) readRevocations(ctx context.Context, head int64, into *feedList) error {
+	alive := r.now().Add(-keepEnded)
+	after := r.feed.read()
+	if into != nil {
+		after = 0
+	}
+	for more := true; more; {
+		page, err := r.revocationPage(ctx, after, alive)
+		if err != nil {
+			return err
+		}
+		for _, rev := range page {
+			r.revocations.add(rev)
+			after = rev.Seq
+		}
+		more = len(page) == store.MaxLimit
+		upTo := after
+		if !more {
+			upTo = max(upTo, head)
+		}
+		if into == nil {
+			r.feed.extend(page, upTo)
+		} else {
+			into.extend(page, upTo)
+		}
+	}
+	return nil
+}
+
+func (r *Registry) revocationPage(ctx context.Context, after int64, alive time.Time) ([]store.Revocation, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	page, err := r.store.Revocations(ctx, after, alive, store.MaxLimit)
+	if err != nil {
+		return nil, fmt.Errorf("read the revocations: %w", err)
+	}
+	return page, nil
+}
+
+// prune forgets what has ended. Who calls it holds syncing.
+func (r *Registry) prune() {
+	now := r.now()
+	r.revocations.prune(now)
+	if now.Sub(r.feed.pruned) >= pruneEvery {
+		r.feed.pruned = now
+		r.feed.prune(now)
+	}
+}
