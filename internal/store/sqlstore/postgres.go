@@ -126,6 +126,8 @@ func OpenPostgres(ctx context.Context, dsn string, opts PostgresOptions) (*Store
 	if err != nil {
 		return nil, err
 	}
+	cables := &wires{open: make(map[*wire]struct{})}
+	config.DialFunc = cables.dialer(config.DialFunc)
 	d := postgresDialect
 	d.limit = opts.StatementTimeout + time.Second
 	s, err := open(ctx, d, postgresPool(*config, 1), postgresPool(*config, opts.Readers))
@@ -137,7 +139,7 @@ func OpenPostgres(ctx context.Context, dsn string, opts PostgresOptions) (*Store
 		}
 		return nil, err
 	}
-	s.listener = listen(config)
+	s.sever, s.listener = cables.sever, listen(config)
 	return s, nil
 }
 

@@ -177,9 +177,17 @@ func TestPostgresOutage(t *testing.T) {
 			}
 		}
 	})
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
+	t.Run("CloseWhileFrozen", func(t *testing.T) {
+		works(t, s, "before-close") // on every connection
+		defer cluster.Freeze(t)()
+		begun := time.Now()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begun); took > 4*time.Second {
+			t.Errorf("Close took %v", took)
+		}
+	})
 }
 
 // Connections that the server or a firewall ended are replaced without anybody noticing.

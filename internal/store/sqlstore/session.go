@@ -18,7 +18,8 @@ type session struct {
 	// that took effect must not be reported as failed.
 	writing bool
 	// outage is the first statement of the transaction that had no answer: what it did
-	// is not known, so the transaction can't commit any more.
+	// is not known, and SQLite may have rolled back by itself: a statement after it would
+	// stand alone. So none is sent any more, and nothing is committed.
 	outage error
 }
 
@@ -28,6 +29,9 @@ func (s *session) prepared(ctx context.Context, text string) (context.Context, *
 	if s.writing {
 		if err := ctx.Err(); err != nil {
 			return nil, nil, nil, err
+		}
+		if s.outage != nil {
+			return nil, nil, nil, s.outage
 		}
 		ctx = context.WithoutCancel(ctx)
 	}

@@ -148,6 +148,13 @@ func TestFullDisk(t *testing.T) {
 			t.Errorf("the caller is told of the disk: %q", countersign.MessageOf(err))
 		}
 	}
+	err := s.Update(t.Context(), func(ctx context.Context, tx store.Tx) error {
+		_ = tx.AppendAuditBlock(ctx, store.AuditBlock{Replica: "r", Seq: 2, Events: bytes.Repeat([]byte("e"), 100_000)})
+		return tx.CreateService(ctx, store.Service{UID: "u", Name: "small"})
+	})
+	if !errors.Is(err, countersign.Unavailable) {
+		t.Errorf("a function that went on after it: %v, want Unavailable", err)
+	}
 	if _, err := s.Service(t.Context(), "small"); !errors.Is(err, countersign.NotFound) {
 		t.Errorf("half a transaction is there: %v", err)
 	}

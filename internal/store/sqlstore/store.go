@@ -18,7 +18,9 @@ type Store struct {
 	count   atomic.Int64
 	// listener is nil where nobody else writes.
 	listener *listener
-	closing  sync.Once
+	// sever cuts the connections; nil = each is closed in peace.
+	sever   func()
+	closing sync.Once
 }
 
 var (
@@ -62,9 +64,15 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Close implements store.Store. A second Close does nothing.
 func (s *Store) Close() error {
-	if s.listener != nil {
-		s.closing.Do(s.listener.close)
-	}
+	s.closing.Do(func() {
+		if s.listener != nil {
+			s.listener.close()
+		}
+		if s.sever != nil {
+			s.writer.finish()
+			s.sever()
+		}
+	})
 	s.stmts.close()
 	// The writer is closed last: as the last connection it folds the WAL into the
 	// database file.

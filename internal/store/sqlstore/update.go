@@ -194,6 +194,13 @@ func (w *writer) drop() error {
 	return err
 }
 
+// finish waits for the running transaction; there is none after it.
+func (w *writer) finish() {
+	<-w.turn
+	defer func() { w.turn <- struct{}{} }()
+	w.closed = true
+}
+
 // close waits for the running transaction.
 func (w *writer) close() error {
 	<-w.turn
