@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,73 @@ func BenchmarkVerifySeenBeforeRemoteKeys(b *testing.B) {
 	v := newVerifier(b, verify.Config{Audience: audience, Issuers: []verify.Issuer{{URL: idp.URL}}})
 	claims := serviceClaims().with(object{"iss": idp.URL, "iat": time.Now().Unix(), "exp": time.Now().Unix() + 3600})
 	token, ctx := mint(header(), claims), context.Background()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v.Verify(ctx, token); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// benchFeed returns a verifier that follows a feed with 100,000 live revocations, none of
+// them about the token.
+func benchFeed(b *testing.B, maxCached int) (*verify.Verifier, string) {
+	b.Helper()
+	idp := newIDP(b)
+	f := &feed{idp: idp, clock: &clock{now: time.Now()}, t: b}
+	f.publish(jwk("k1", &ecKey.PublicKey))
+	f.discover(f.document(f.metadata()))
+	f.handle("GET /feed-keys", f.document(object{"keys": []any{jwk("feed-1", feedKey.Public())}}))
+	const pages, size = 20, 5000
+	answers := make(map[string]http.HandlerFunc)
+	for p := range int64(pages) {
+		entries := make([]object, size)
+		for i := range entries {
+			seq := p*size + int64(i) + 1
+			entries[i] = object{"seq": seq, "jti": fmt.Sprintf("0190a5f2-0000-7000-9000-%012d", seq), "exp": time.Now().Unix() + 3600}
+			if i%10 == 0 {
+				entries[i] = object{"seq": seq, "service": fmt.Sprintf("service-%d", seq), "service_uid": "u-1", "before": time.Now().UnixMilli()}
+			}
+		}
+		answers[fmt.Sprint(p*size)] = f.answerWith(f.page(p*size, (p+1)*size, entries...).with(object{"more": p < pages-1}))
+	}
+	f.handle("GET /feed", func(w http.ResponseWriter, r *http.Request) {
+		if answer := answers[r.URL.Query().Get("since")]; answer != nil {
+			answer(w, r)
+			return
+		}
+		<-r.Context().Done()
+	})
+	v := newVerifier(b, verify.Config{Audience: audience, MaxCached: maxCached, Issuers: []verify.Issuer{{URL: idp.URL}}})
+	v.SetFeedHooks(verify.FeedHooks{Patience: time.Minute})
+	claims := serviceClaims().with(object{"iss": idp.URL, "iat": time.Now().Unix(), "exp": time.Now().Unix() + 3600})
+	token := mint(header(), claims)
+	if _, err := v.Verify(b.Context(), token); err != nil {
+		b.Fatal(err)
+	}
+	if got := v.FeedEntries(); got < pages*size {
+		b.Fatalf("%d revocations", got)
+	}
+	return v, token
+}
+
+// BenchmarkVerifySeenBeforeRevocations is a token seen before with a feed that has
+// 100,000 live revocations.
+func BenchmarkVerifySeenBeforeRevocations(b *testing.B) {
+	v, token := benchFeed(b, 0)
+	ctx := context.Background()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v.Verify(ctx, token); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkVerifyFirstSightRevocations is the same without the cache.
+func BenchmarkVerifyFirstSightRevocations(b *testing.B) {
+	v, token := benchFeed(b, -1)
+	ctx := context.Background()
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := v.Verify(ctx, token); err != nil {

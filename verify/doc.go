@@ -34,12 +34,36 @@
 // verified before. Through an outage (network, 5xx) the last good keys are kept for
 // 24 hours.
 //
+// # Revocation
+//
+// A countersign issuer signs a feed of what is revoked: tokens, services, users, foreign
+// issuers, keys, all before a time. It is followed for every issuer of the profile
+// Countersign that is asked for its metadata, if that names revocations_endpoint and
+// revocations_jwks_uri, and where [Issuer] names its URLs; not with [Issuer].Keys or
+// JWKSURL alone, nor from an older server, whose metadata is asked again every hour. From
+// the first token of any configured issuer on there is one goroutine for each feed, which
+// holds a request open: a revocation counts as soon as its page is there, also for tokens
+// that were verified before. [Verifier.Close] ends it.
+//
+// A page is signed with EdDSA by a key of the feed's own set, is at most 2 minutes old
+// and follows exactly what is known; any other answer is refused as a whole, and what was
+// known stays in force. What is revoked is known up to the time that the server says. Past
+// Config.MaxStaleness, and until the first page came, tokens of that issuer are refused
+// with countersign.Unavailable: a Verify waits for the first page until 2 seconds after
+// the first token.
+//
+// What a feed says about users and issuers also holds for the tokens of the foreign
+// issuers of the same verifier, as far as it is known: those are not refused when the
+// feed is stale. They wait for its first page as well, and go on without.
+//
 // # Memory
 //
 // Verified tokens are remembered so that seeing one again costs no signature check:
 // by a hash of the token, until it expires, at most Config.MaxCached of them, the
 // least recently used goes first. Keys, dates and revocation are checked again at
-// every hit; refused tokens are never remembered.
+// every hit; refused tokens are never remembered. Of a feed what is alive is kept, at
+// most a million entries (half of that where they are about services or keys); one with
+// more is not taken and becomes stale.
 //
 // # What it does not do
 //

@@ -19,7 +19,10 @@ type FeedHooks struct {
 func (v *Verifier) SetFeedHooks(h FeedHooks) {
 	v.feeds.patience = h.Patience
 	for _, f := range v.feeds.followers {
-		f.sleep, f.taken = h.Sleep, h.Taken
+		f.taken = h.Taken
+		if h.Sleep != nil {
+			f.sleep = h.Sleep
+		}
 	}
 }
 

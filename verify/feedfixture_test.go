@@ -214,3 +214,33 @@ func (s revokeSubject) Revoked(_ context.Context, t *verify.Token) (bool, error)
 func payloadOf(token string) string {
 	return string(must(base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])))
 }
+
+// answerWith answers with a good page.
+func (f *feed) answerWith(page object) http.HandlerFunc {
+	text := mintRaw(feedHeader(), must(json.Marshal(page)), feedKey)
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/revocations+jwt")
+		_, _ = w.Write([]byte(text))
+	}
+}
+
+// serveHeld holds the next request for 20 seconds of the clock.
+func (f *feed) serveHeld(page object) error {
+	answer := f.answerWith(page)
+	_, err := f.serve(func(w http.ResponseWriter, r *http.Request) {
+		f.advance(20 * time.Second)
+		answer(w, r)
+	})
+	return err
+}
+
+// renamed has a media type of its own.
+type renamed struct {
+	http.ResponseWriter
+	mediaType string
+}
+
+func (r renamed) Write(p []byte) (int, error) {
+	r.Header().Set("Content-Type", r.mediaType)
+	return r.ResponseWriter.Write(p)
+}
