@@ -99,95 +99,117 @@ func isThere(t *testing.T, s *sqlstore.Store, name string, there bool) {
 	}
 }
 
+// outage is a store on a server that the test stops.
+type outage struct {
+	cluster *storetest.Cluster
+	store   *sqlstore.Store
+}
+
+// One server after the other goes through these, in order; each leaves a store behind
+// that works.
 func TestPostgresOutage(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("waits for timeouts")
 	}
 	cluster := storetest.NewCluster(t)
-	s := openPostgres(t, cluster.NewDatabase(t))
-	works(t, s, "kept")
-	service := func(name string) func(ctx context.Context, tx store.Tx) error {
-		return func(ctx context.Context, tx store.Tx) error {
-			return tx.CreateService(ctx, store.Service{UID: "uid-" + name, Name: name})
-		}
-	}
+	o := outage{cluster, openPostgres(t, cluster.NewDatabase(t))}
+	works(t, o.store, "kept")
+	t.Run("Before", o.before)
+	t.Run("During", o.during)
+	t.Run("BetweenWriteAndCommit", o.betweenWriteAndCommit)
+	t.Run("WhileIdle", o.whileIdle)
+	t.Run("Frozen", o.frozen)
+	t.Run("HintsComeBack", o.hintsComeBack)
+	t.Run("CloseWhileFrozen", o.closeWhileFrozen)
+}
 
-	t.Run("Before", func(t *testing.T) {
-		cluster.Stop(t)
-		unavailableSoon(t, s)
-		cluster.Start(t)
-		works(t, s, "after-before")
-	})
-	t.Run("During", func(t *testing.T) {
-		err := s.Update(t.Context(), func(ctx context.Context, tx store.Tx) error {
-			if err := service("first")(ctx, tx); err != nil {
-				t.Error(err)
-			}
-			cluster.Stop(t)
-			if err := service("second")(ctx, tx); !errors.Is(err, countersign.Unavailable) {
-				t.Errorf("a write without a server: %v", err)
-			}
-			return nil // swallowed: it must not commit all the same
-		})
-		if !errors.Is(err, countersign.Unavailable) {
-			t.Errorf("%v, want Unavailable", err)
-		}
-		cluster.Start(t)
-		works(t, s, "after-during")
-		isThere(t, s, "first", false)
-		isThere(t, s, "second", false)
-	})
-	t.Run("BetweenWriteAndCommit", func(t *testing.T) {
-		err := s.Update(t.Context(), func(ctx context.Context, tx store.Tx) error {
-			err := service("uncommitted")(ctx, tx)
-			cluster.Stop(t)
-			cluster.Start(t) // back at once: the transaction is lost all the same
-			return err
-		})
-		if !errors.Is(err, countersign.Unavailable) {
-			t.Errorf("%v, want Unavailable", err)
-		}
-		works(t, s, "after-between")
-		isThere(t, s, "uncommitted", false)
-	})
-	t.Run("WhileIdle", func(t *testing.T) {
-		cluster.Stop(t)
-		cluster.Start(t)
-		works(t, s, "after-idle") // the first call on each dead connection
-	})
-	t.Run("Frozen", func(t *testing.T) {
-		thaw := cluster.Freeze(t)
-		unavailableSoon(t, s)
-		thaw()
-		works(t, s, "after-frozen")
-	})
-	t.Run("HintsComeBack", func(t *testing.T) {
-		deadline := time.After(30 * time.Second)
-		for n, heard := 0, 0; heard < 3; n++ { // the first may be an old one
-			if err := s.Update(t.Context(), service(fmt.Sprint("hint-", n))); err != nil {
-				t.Fatal(err)
-			}
-			select {
-			case <-s.Hints():
-				heard++
-			case <-deadline:
-				t.Fatal("no hint after the outages")
-			default:
-			}
-		}
-	})
-	t.Run("CloseWhileFrozen", func(t *testing.T) {
-		works(t, s, "before-close") // on every connection
-		defer cluster.Freeze(t)()
-		begun := time.Now()
-		if err := s.Close(); err != nil {
+func createNamed(name string) func(ctx context.Context, tx store.Tx) error {
+	return func(ctx context.Context, tx store.Tx) error {
+		return tx.CreateService(ctx, store.Service{UID: "uid-" + name, Name: name})
+	}
+}
+
+func (o outage) before(t *testing.T) {
+	o.cluster.Stop(t)
+	unavailableSoon(t, o.store)
+	o.cluster.Start(t)
+	works(t, o.store, "after-before")
+}
+
+func (o outage) during(t *testing.T) {
+	err := o.store.Update(t.Context(), func(ctx context.Context, tx store.Tx) error {
+		if err := createNamed("first")(ctx, tx); err != nil {
 			t.Error(err)
 		}
-		if took := time.Since(begun); took > 4*time.Second {
-			t.Errorf("Close took %v", took)
+		o.cluster.Stop(t)
+		if err := createNamed("second")(ctx, tx); !errors.Is(err, countersign.Unavailable) {
+			t.Errorf("a write without a server: %v", err)
 		}
+		return nil // swallowed: it must not commit all the same
 	})
+	if !errors.Is(err, countersign.Unavailable) {
+		t.Errorf("%v, want Unavailable", err)
+	}
+	o.cluster.Start(t)
+	works(t, o.store, "after-during")
+	isThere(t, o.store, "first", false)
+	isThere(t, o.store, "second", false)
+}
+
+func (o outage) betweenWriteAndCommit(t *testing.T) {
+	err := o.store.Update(t.Context(), func(ctx context.Context, tx store.Tx) error {
+		err := createNamed("uncommitted")(ctx, tx)
+		o.cluster.Stop(t)
+		o.cluster.Start(t) // back at once: the transaction is lost all the same
+		return err
+	})
+	if !errors.Is(err, countersign.Unavailable) {
+		t.Errorf("%v, want Unavailable", err)
+	}
+	works(t, o.store, "after-between")
+	isThere(t, o.store, "uncommitted", false)
+}
+
+func (o outage) whileIdle(t *testing.T) {
+	o.cluster.Stop(t)
+	o.cluster.Start(t)
+	works(t, o.store, "after-idle") // the first call on each dead connection
+}
+
+func (o outage) frozen(t *testing.T) {
+	thaw := o.cluster.Freeze(t)
+	unavailableSoon(t, o.store)
+	thaw()
+	works(t, o.store, "after-frozen")
+}
+
+func (o outage) hintsComeBack(t *testing.T) {
+	deadline := time.After(30 * time.Second)
+	for n, heard := 0, 0; heard < 3; n++ { // the first may be an old one
+		if err := o.store.Update(t.Context(), createNamed(fmt.Sprint("hint-", n))); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-o.store.Hints():
+			heard++
+		case <-deadline:
+			t.Fatal("no hint after the outages")
+		default:
+		}
+	}
+}
+
+func (o outage) closeWhileFrozen(t *testing.T) {
+	works(t, o.store, "before-close") // on every connection
+	defer o.cluster.Freeze(t)()
+	begun := time.Now()
+	if err := o.store.Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begun); took > 4*time.Second {
+		t.Errorf("Close took %v", took)
+	}
 }
 
 // Connections that the server or a firewall ended are replaced without anybody noticing.
