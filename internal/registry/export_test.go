@@ -1,5 +1,13 @@
 package registry
 
+import (
+	"testing"
+	"time"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/store"
+)
+
 // Cached reports whether the service is held, without asking for it.
 func (r *Registry) Cached(name string) bool {
 	s := r.shard(name)
@@ -18,4 +26,32 @@ func (r *Registry) Held() (revocations, unknown int) {
 	r.revocations.mu.RLock()
 	defer r.revocations.mu.RUnlock()
 	return int(r.revocations.tokens.held.Load()) + len(r.revocations.held), unknown
+}
+
+// ForgetAll drops every service, as a resync does.
+func (r *Registry) ForgetAll() { r.forgetAll() }
+
+// FeedBytes is how large the records of the feed are.
+func (r *Registry) FeedBytes() (total int) {
+	r.feed.mu.RLock()
+	defer r.feed.mu.RUnlock()
+	for _, c := range r.feed.list.chunks {
+		total += len(c.data)
+	}
+	return total
+}
+
+// NewWithRevocations returns a registry without a store that holds n revoked tokens.
+func NewWithRevocations(tb testing.TB, n int) *Registry {
+	tb.Helper()
+	r := &Registry{now: time.Now}
+	r.revocations.init(time.Now())
+	r.feed.init()
+	ends := time.Now().Add(time.Hour)
+	for i := range n {
+		rev := store.Revocation{Seq: int64(i + 1), JTI: countersign.NewRequestID(ends), ExpiresAt: ends, CreatedAt: ends}
+		r.revocations.add(rev)
+		r.feed.extend([]store.Revocation{rev}, rev.Seq)
+	}
+	return r
 }

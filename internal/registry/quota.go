@@ -47,7 +47,7 @@ func (q *quotas) init() { q.used = make(map[string]*quota) }
 
 // Take uses one token of the quota of s (TokensPerMinute; 0 = no limit) in the window of
 // one minute by the clock. A positive retryAfter refuses: it is the time until the next
-// window. Where other processes share the database, all together never exceed the limit:
+// window, a minute at most. Where other processes share the database, all together never exceed the limit:
 // they lease shares of it. In an outage of the store issuing goes on, and each process
 // alone keeps to the limit. Where nobody else writes it counts in memory, and a restart
 // begins anew.
@@ -69,7 +69,7 @@ func (r *Registry) Take(ctx context.Context, s *Service) (retryAfter time.Durati
 	if answer == taken {
 		return 0, nil
 	}
-	return max(window.Add(quotaWindow).Sub(now), time.Millisecond), nil
+	return min(max(window.Add(quotaWindow).Sub(now), time.Millisecond), quotaWindow), nil
 }
 
 type taking int
