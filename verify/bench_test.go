@@ -94,7 +94,7 @@ func benchFeed(b *testing.B, maxCached int) (*verify.Verifier, string) {
 		<-r.Context().Done()
 	})
 	v := newVerifier(b, verify.Config{Audience: audience, MaxCached: maxCached, Issuers: []verify.Issuer{{URL: idp.URL}}})
-	v.SetFeedHooks(verify.FeedHooks{Patience: time.Minute})
+	v.SetFeedHooks(verify.FeedHooks{Patience: time.Minute, Longing: time.Minute})
 	claims := serviceClaims().with(object{"iss": idp.URL, "iat": time.Now().Unix(), "exp": time.Now().Unix() + 3600})
 	token := mint(header(), claims)
 	if _, err := v.Verify(b.Context(), token); err != nil {

@@ -52,6 +52,9 @@
 // with countersign.Unavailable: a Verify waits for the first page until 2 seconds after
 // the first token.
 //
+// Where only the clock has moved on, as after a sleep of the machine, a Verify has the
+// feed asked anew and waits for the answer, at most 2 seconds.
+//
 // What a feed says about users and issuers also holds for the tokens of the foreign
 // issuers of the same verifier, as far as it is known: those are not refused when the
 // feed is stale. They wait for its first page as well, and go on without.

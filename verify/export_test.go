@@ -13,11 +13,12 @@ type FeedHooks struct {
 	Sleep    func(context.Context, time.Duration)
 	Taken    func(error) // hears of every attempt
 	Patience time.Duration
+	Longing  time.Duration
 }
 
 // SetFeedHooks sets the hooks of all followers.
 func (v *Verifier) SetFeedHooks(h FeedHooks) {
-	v.feeds.patience = h.Patience
+	v.feeds.patience, v.feeds.longing = h.Patience, h.Longing
 	for _, f := range v.feeds.followers {
 		f.taken = h.Taken
 		if h.Sleep != nil {

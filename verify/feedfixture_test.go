@@ -8,8 +8,11 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/verify"
@@ -31,6 +34,9 @@ type feed struct {
 	taken   chan error
 	slept   chan time.Duration
 	pauses  []time.Duration // that were seen by serve and attempt
+	// feedKeys answers for the feed's keys.
+	feedKeys atomic.Pointer[http.HandlerFunc]
+	longing  time.Duration // what a Verify waits when the clock has jumped
 }
 
 // newFeed returns a feed whose first page has not come yet.
@@ -43,9 +49,8 @@ func newFeed(t testing.TB, changes ...func(*feed, *verify.Config)) *feed {
 	}
 	f.publish(jwk("k1", &ecKey.PublicKey), jwk("token-ed", edKey.Public()))
 	f.discover(f.document(f.metadata()))
-	f.handle("GET /feed-keys", func(w http.ResponseWriter, r *http.Request) {
-		f.document(object{"keys": []any{jwk("feed-1", feedKey.Public())}})(w, r)
-	})
+	f.publishFeedKeys(jwk("feed-1", feedKey.Public()))
+	f.handle("GET /feed-keys", func(w http.ResponseWriter, r *http.Request) { (*f.feedKeys.Load())(w, r) })
 	f.handle("GET /feed", func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case f.asked <- r.URL.Query():
@@ -71,7 +76,7 @@ func newFeed(t testing.TB, changes ...func(*feed, *verify.Config)) *feed {
 		change(f, &cfg)
 	}
 	f.v = newVerifier(t, cfg)
-	f.v.SetFeedHooks(verify.FeedHooks{Patience: patience, Sleep: func(ctx context.Context, d time.Duration) {
+	f.v.SetFeedHooks(verify.FeedHooks{Patience: patience, Longing: f.longing, Sleep: func(ctx context.Context, d time.Duration) {
 		select {
 		case f.slept <- d:
 		case <-ctx.Done():
@@ -83,6 +88,12 @@ func newFeed(t testing.TB, changes ...func(*feed, *verify.Config)) *feed {
 		}
 	}})
 	return f
+}
+
+// publishFeedKeys sets the keys of the feed.
+func (f *feed) publishFeedKeys(keys ...jose.JSONWebKey) {
+	answer := f.document(jose.JSONWebKeySet{Keys: keys})
+	f.feedKeys.Store(&answer)
 }
 
 // impatient has Verify not wait for the first page.
@@ -243,4 +254,12 @@ type renamed struct {
 func (r renamed) Write(p []byte) (int, error) {
 	r.Header().Set("Content-Type", r.mediaType)
 	return r.ResponseWriter.Write(p)
+}
+
+// serveHurried answers the next request, and lets no pause end: who verifies must do that.
+func (f *feed) serveHurried(answer http.HandlerFunc) (url.Values, error) {
+	f.t.Helper()
+	query := <-f.asked
+	f.answers <- answer
+	return query, <-f.taken
 }

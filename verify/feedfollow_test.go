@@ -1,6 +1,9 @@
 package verify_test
 
 import (
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -242,5 +245,126 @@ func TestFeedWaitFitsMaxStaleness(t *testing.T) {
 	query, err := f.serve(f.answerWith(f.page(10, 10)))
 	if err != nil || query.Get("wait") != "5s" {
 		t.Errorf("asked for %v: %v", query, err)
+	}
+}
+
+// longing has Verify wait for a page where the clock has jumped.
+func longing(f *feed, _ *verify.Config) { f.longing = 10 * time.Second }
+
+// TestRuleE4ClockThatJumps: a machine that has slept. The request that is held is given
+// up, and the answer to the next one is waited for.
+func TestRuleE4ClockThatJumps(t *testing.T) {
+	t.Parallel()
+	for name, paused := range map[string]bool{"while a request is held": false, "in a pause": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := followed(t, longing)
+			if !paused {
+				<-f.slept
+				<-f.asked
+			}
+			f.advance(time.Hour)
+			results := make(chan error, 10)
+			for range cap(results) {
+				go func() {
+					_, err := f.v.Verify(t.Context(), f.token(nil))
+					results <- err
+				}()
+			}
+			query, err := f.serveHurried(f.answerWith(f.page(10, 11, object{"seq": 11, "jti": "x"})))
+			if err != nil || query.Get("wait") != "0s" || query.Get("since") != "10" {
+				t.Errorf("asked for %v: %v", query, err)
+			}
+			for range cap(results) {
+				if err := <-results; err != nil {
+					t.Error(err)
+				}
+			}
+			f.want(f.token(object{"jti": "x"}), revoked)
+			query, err = f.serve(f.answerWith(f.page(11, 11)))
+			if err != nil || query.Get("wait") != "25s" {
+				t.Errorf("asked for %v: %v", query, err)
+			}
+		})
+	}
+}
+
+// TestRuleE4ClockThatJumpsInAnOutage: nobody waits for what has failed, nor for a page
+// that is here and is stale.
+func TestRuleE4ClockThatJumpsInAnOutage(t *testing.T) {
+	t.Parallel()
+	f := followed(t, longing)
+	f.advance(time.Hour)
+	result := make(chan error, 1)
+	go func() {
+		_, err := f.v.Verify(t.Context(), f.token(nil))
+		result <- err
+	}()
+	if _, err := f.serveHurried(f.answerWith(object{})); err == nil {
+		t.Error("nothing was taken for a page")
+	}
+	wantReason(t, <-result, unknown)
+	f.want(f.token(nil), unknown) // at once: a request would wait for serve
+	if err := f.send(f.page(10, 10).with(object{"fresh_at": f.Now().Add(-11 * time.Minute).UnixMilli()})); err != nil {
+		t.Fatal(err)
+	}
+	f.want(f.token(nil), unknown)
+	if err := f.send(f.page(10, 10)); err != nil {
+		t.Fatal(err)
+	}
+	f.wantGood(f.token(nil))
+
+	// Who waits does so no longer than its context, nor than the verifier is open.
+	f.advance(time.Hour)
+	go func() {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
+		defer cancel()
+		_, err := f.v.Verify(ctx, f.token(nil))
+		result <- err
+	}()
+	if err := <-result; err == nil {
+		t.Error("taken with a stale feed")
+	}
+	go func() {
+		_, err := f.v.Verify(t.Context(), f.token(nil))
+		result <- err
+	}()
+	query := <-f.asked
+	if query.Get("wait") != "0s" {
+		t.Errorf("asked for %v", query)
+	}
+	if err := f.v.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-result; err == nil {
+		t.Error("taken with a stale feed")
+	}
+}
+
+// TestFeedKeysRotate: a new key of the feed is looked for by its id, and one that is gone
+// signs no more.
+func TestFeedKeysRotate(t *testing.T) {
+	t.Parallel()
+	f := followed(t)
+	next := ed25519.NewKeyFromSeed([]byte("the next key of the revocations."))
+	sendBy := func(kid string, key ed25519.PrivateKey, page object) error {
+		t.Helper()
+		return f.sendText(mintRaw(feedHeader().with(object{"kid": kid}), must(json.Marshal(page)), key))
+	}
+	f.publishFeedKeys(jwk("feed-2", next.Public()))
+	f.advance(time.Minute)
+	if err := sendBy("feed-2", feedKey, f.page(10, 11)); err == nil {
+		t.Error("the old key signed by the new one's name")
+	}
+	if err := sendBy("feed-2", next, f.page(10, 11)); err != nil {
+		t.Errorf("a new key: %v", err)
+	}
+	if err := sendBy("feed-1", feedKey, f.page(11, 12)); err == nil {
+		t.Error("a key that is gone signed")
+	}
+	f.publishFeedKeys(jwk("feed-2", ecKey.Public()))
+	f.advance(10 * time.Minute)
+	if err := sendBy("feed-2", next, f.page(11, 12)); err == nil {
+		t.Error("a key of another kind")
 	}
 }

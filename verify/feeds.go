@@ -21,6 +21,7 @@ type feeds struct {
 	generation atomic.Uint64
 	ctx        context.Context // ends with the verifier
 	patience   time.Duration   // that a Verify has for the first page, from the start on
+	longing    time.Duration   // that one has for a page that is overdue
 
 	started   atomic.Bool
 	impatient chan struct{} // closed when patience has run out
@@ -32,7 +33,7 @@ type feeds struct {
 }
 
 func newFeeds(ctx context.Context) *feeds {
-	fs := &feeds{ctx: ctx, patience: firstWait, impatient: make(chan struct{})}
+	fs := &feeds{ctx: ctx, patience: firstWait, longing: firstWait, impatient: make(chan struct{})}
 	fs.generation.Store(1) // so that 0 is a token that was never looked at
 	return fs
 }
@@ -81,7 +82,7 @@ func (fs *feeds) follow(cfg Issuer, m *remotes, maxStale time.Duration) *followe
 			AllowPrivateAddresses: cfg.AllowPrivateAddresses, RootCAs: m.roots,
 			Timeout: wait + feedReserve, MaxBodyBytes: maxFeedBytes,
 		}),
-		generation: &fs.generation, sleep: sleep, settled: make(chan struct{}),
+		generation: &fs.generation, sleep: sleep, ended: fs.ctx.Done(), settled: make(chan struct{}),
 	}
 	fs.followers = append(fs.followers, f)
 	return f
@@ -98,6 +99,7 @@ func (fs *feeds) start() {
 		return
 	}
 	for _, f := range fs.followers {
+		f.round.Store(newRound(fs.ctx, false))
 		fs.wg.Go(func() { f.run(fs.ctx) })
 	}
 	fs.timer = time.AfterFunc(fs.patience, func() { close(fs.impatient) })
@@ -140,7 +142,7 @@ func (fs *feeds) check(ctx context.Context, e *entry, now time.Time) error {
 		fs.await(ctx, f)
 	}
 	if f := e.issuer.follower; f != nil {
-		if err := f.check(now); err != nil {
+		if err := fs.checkFresh(ctx, f, now); err != nil {
 			return err
 		}
 	}
@@ -155,4 +157,17 @@ func (fs *feeds) check(ctx context.Context, e *entry, now time.Time) error {
 	}
 	e.unrevoked.Store(generation)
 	return nil
+}
+
+// checkFresh reports whether a feed is fresh enough to go by. Where it is only our clock
+// that has moved, there is a page to wait for.
+func (fs *feeds) checkFresh(ctx context.Context, f *follower, now time.Time) error {
+	err := f.check(now)
+	if err == nil || fs.longing <= 0 || !f.overdue(now) {
+		return err
+	}
+	timer := time.NewTimer(fs.longing)
+	defer timer.Stop()
+	f.hurry(ctx, now, timer.C)
+	return f.check(now)
 }

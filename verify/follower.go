@@ -72,8 +72,12 @@ type follower struct {
 	// is known to be the whole truth.
 	fresh atomic.Int64
 	// absent: the issuer's metadata names no feed.
-	absent  atomic.Bool
-	failure atomic.Pointer[error] // of the last attempt, nil = none
+	absent atomic.Bool
+	// received is when the last page was taken, in Unix milliseconds of our clock.
+	received atomic.Int64
+	round    atomic.Pointer[round] // that runs, or comes next
+	ended    <-chan struct{}       // closed when the verifier is
+	failure  atomic.Pointer[error] // of the last attempt, nil = none
 	// settled is closed when set or absent is there for the first time.
 	settled   chan struct{}
 	settledBy sync.Once
@@ -84,33 +88,88 @@ type follower struct {
 	building  *revocationSet
 }
 
-// run follows the feed until ctx ends.
+// round is one attempt, with the pause before it.
+type round struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	// urgent: the server is not asked to hold the request, since somebody waits.
+	urgent bool
+	// hurried: cancel was called to have an urgent round.
+	hurried atomic.Bool
+	done    chan struct{}
+}
+
+func newRound(ctx context.Context, urgent bool) *round {
+	r := &round{urgent: urgent, done: make(chan struct{})}
+	r.ctx, r.cancel = context.WithCancel(ctx)
+	return r
+}
+
+// run follows the feed until ctx ends. The first round is there already.
 func (f *follower) run(ctx context.Context) {
 	failures := 0
 	for ctx.Err() == nil {
-		pause, err := f.step(ctx)
+		r := f.round.Load()
+		pause, err := f.step(r.ctx, r.urgent)
+		r.cancel()
 		if ctx.Err() != nil {
 			return
 		}
-		if err == nil {
+		hurried := err != nil && r.hurried.Load()
+		switch {
+		case hurried:
+			pause = 0
+		case err == nil:
 			failures = 0
+			f.received.Store(f.now().UnixMilli())
 			f.failure.Store(nil)
-		} else {
+		default:
 			failures++
 			f.failure.Store(&err)
 			pause = backoff(failures)
 		}
-		if f.taken != nil {
+		next := newRound(ctx, hurried)
+		f.round.Store(next)
+		close(r.done)
+		if f.taken != nil && !hurried {
 			f.taken(err)
 		}
 		if pause > 0 {
-			f.sleep(ctx, pause)
+			f.sleep(next.ctx, pause)
+		}
+	}
+}
+
+// overdue reports whether there was no page for too long though nothing has failed: the
+// clock has jumped, as after a sleep of the machine, and the request that is held may
+// never be answered.
+func (f *follower) overdue(now time.Time) bool {
+	return f.failure.Load() == nil && f.set.Load() != nil &&
+		now.UnixMilli()-f.received.Load() > f.maxStale.Milliseconds()
+}
+
+// hurry gives up a request that is held, so that the server is asked anew at once, and
+// waits for the answer until the timer fires or one of the contexts ends.
+func (f *follower) hurry(ctx context.Context, now time.Time, timer <-chan time.Time) {
+	for f.overdue(now) {
+		r := f.round.Load()
+		if !r.urgent && r.hurried.CompareAndSwap(false, true) {
+			r.cancel()
+		}
+		select {
+		case <-r.done:
+		case <-timer:
+			return
+		case <-ctx.Done():
+			return
+		case <-f.ended:
+			return
 		}
 	}
 }
 
 // step asks once, and says how long to pause before the next time.
-func (f *follower) step(ctx context.Context) (pause time.Duration, err error) {
+func (f *follower) step(ctx context.Context, urgent bool) (pause time.Duration, err error) {
 	place := f.locate(ctx)
 	if place.named && f.absent.Load() {
 		// A server that has learned it: up to now there was nothing to know.
@@ -130,7 +189,7 @@ func (f *follower) step(ctx context.Context) (pause time.Duration, err error) {
 		return 0, errNoFeed
 	}
 	asked, began := f.position(), f.now()
-	body, err := f.ask(ctx, place.url, asked)
+	body, err := f.ask(ctx, place.url, asked, urgent)
 	if err != nil {
 		return 0, err
 	}
@@ -161,13 +220,13 @@ func (f *follower) position() position {
 
 // ask sends one request. An If-None-Match is never sent: a 304 is not signed, so it
 // could not say that the state is fresh.
-func (f *follower) ask(ctx context.Context, where string, asked position) (string, error) {
+func (f *follower) ask(ctx context.Context, where string, asked position, urgent bool) (string, error) {
 	u, err := url.Parse(where)
 	if err != nil {
 		return "", errDocument
 	}
 	wait := f.wait
-	if f.building != nil || f.at.epoch == "" {
+	if urgent || f.building != nil || f.at.epoch == "" {
 		wait = 0 // nothing to wait for
 	}
 	query := u.Query()
