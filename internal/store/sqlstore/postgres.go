@@ -32,7 +32,8 @@ type PostgresOptions struct {
 	// ConnectTimeout bounds one attempt to reach one host; 0 = 2 s.
 	ConnectTimeout time.Duration
 	// StatementTimeout is how long a statement may run; 0 = 4 s. The connection of one
-	// that has no answer a second later is given up: the server is gone.
+	// that has no answer a second later is given up, whatever the DSN sets: the server is
+	// gone.
 	StatementTimeout time.Duration
 	// LockTimeout is how long a write waits for another process; 0 = 3 s.
 	LockTimeout time.Duration
@@ -132,15 +133,33 @@ func OpenPostgres(ctx context.Context, dsn string, opts PostgresOptions) (*Store
 	d.limit = opts.StatementTimeout + time.Second
 	s, err := open(ctx, d, postgresPool(*config, 1), postgresPool(*config, opts.Readers))
 	if err != nil {
-		// Said while connecting, it is inside an error of the driver.
-		var refused *unusable
-		if errors.As(err, &refused) {
-			return nil, countersign.WrapError(countersign.Invalid, countersign.ReasonStoreUnavailable, refused.message, err)
-		}
-		return nil, err
+		return nil, openError(err)
 	}
 	s.sever, s.listener = cables.sever, listen(config)
 	return s, nil
+}
+
+// setupFaults are what whoever sets a database up gets wrong, by the server's code.
+// Source: PostgreSQL 15 documentation, appendix A.
+var setupFaults = map[string]string{
+	"28000": "the database refuses the user",
+	"28P01": "the database refuses the user or the password",
+	"3D000": "there is no such database on the server",
+	"42501": "the database's user may not create tables in it",
+}
+
+// openError says what is wrong where the operator can put it right.
+func openError(err error) error {
+	// Said while connecting, it is inside an error of the driver.
+	var refused *unusable
+	if errors.As(err, &refused) {
+		return countersign.WrapError(countersign.Invalid, countersign.ReasonStoreUnavailable, refused.message, err)
+	}
+	var e *pgconn.PgError
+	if errors.As(err, &e) && setupFaults[e.Code] != "" {
+		return countersign.WrapError(countersign.Unavailable, countersign.ReasonStoreUnavailable, setupFaults[e.Code], err)
+	}
+	return err
 }
 
 func (o PostgresOptions) withDefaults() PostgresOptions {

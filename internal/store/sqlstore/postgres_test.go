@@ -135,6 +135,9 @@ func TestPostgresErrorsDoNotQuoteTheDSN(t *testing.T) {
 			if countersign.CodeOf(err) != test.code {
 				t.Fatalf("%v, %v; want %s", s, err, test.code)
 			}
+			if message := countersign.MessageOf(err); (test.code == countersign.Invalid || strings.HasPrefix(name, "wrong")) && message == "the store is not available" {
+				t.Errorf("the message does not say what to put right: %q", message)
+			}
 			for at := err; at != nil; at = errors.Unwrap(at) {
 				for _, text := range []string{at.Error(), fmt.Sprintf("%+v", at), fmt.Sprintf("%#v", at), countersign.MessageOf(at)} {
 					if strings.Contains(text, password) {
