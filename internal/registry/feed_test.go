@@ -18,9 +18,12 @@ import (
 // follows sees every number once, in order, and never one too late.
 func TestRuleE2FeedNeverSkips(t *testing.T) {
 	t.Parallel()
-	c := fixture.NewClock(start)
-	both := replicas(t, c, 2)
-	const each = 60
+	neverSkips(t, replicas(t, fixture.NewClock(start), 2))
+}
+
+func neverSkips(t *testing.T, both []replica) {
+	t.Helper()
+	const each = 40
 	var mu sync.Mutex
 	stored := []int64{}
 	var writers, followers sync.WaitGroup

@@ -52,7 +52,7 @@ func (r *Registry) Follow(ctx context.Context) error {
 		before := r.behind()
 		err := r.Sync(ctx)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // the end is no failure
+			return nil
 		}
 		r.tell(ctx, before, err)
 		timer.Reset(pollGap)

@@ -42,14 +42,15 @@ func (r *Registry) missed(ctx context.Context, s *shard, name string) (*Service,
 
 // load reads a service and keeps what it found, unless Forget came in between.
 func (r *Registry) load(ctx context.Context, s *shard, name string) (*Service, error) {
-	generation := s.current()
+	load := s.begin(name)
+	defer s.end(name, load)
 	// Another load may have ended between the caller's look and this one's beginning.
 	if service := s.service(name); service != nil {
 		return service, nil
 	}
 	row, err := r.store.Service(ctx, name)
 	if errors.Is(err, countersign.NotFound) {
-		s.putUnknown(name, generation, r.now())
+		s.keepUnknown(name, load, r.now())
 		return nil, errUnknown
 	}
 	if err != nil {
@@ -60,6 +61,6 @@ func (r *Registry) load(ctx context.Context, s *shard, name string) (*Service, e
 		return nil, fmt.Errorf("load client secrets: %w", err)
 	}
 	service := r.lists.compile(row, secrets, r.now())
-	s.put(name, generation, service)
+	s.keep(name, load, service)
 	return service, nil
 }

@@ -179,8 +179,8 @@ func (r *Registry) Forget(name string) {
 }
 
 func (r *Registry) forget(name string) {
-	// In this order: who comes after the generation has changed may join the old load
-	// only until the second line, and so has come before Forget returned.
+	// In this order: who comes after the first line may join the old load only until the
+	// second, and so has come before Forget returned.
 	r.shard(name).forget(name)
 	r.loads.Load().Forget(name)
 }

@@ -24,9 +24,14 @@ type replica struct {
 func replicas(t *testing.T, c *fixture.Clock, n int, change ...func(*registry.Config)) []replica {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "countersign.db")
+	return replicasOn(t, c, n, func() store.Store { return fixture.OpenStore(t, path) }, change...)
+}
+
+func replicasOn(t *testing.T, c *fixture.Clock, n int, open func() store.Store, change ...func(*registry.Config)) []replica {
+	t.Helper()
 	all := make([]replica, n)
 	for i := range all {
-		s := &faultyStore{Store: fixture.OpenStore(t, path)}
+		s := &faultyStore{Store: open()}
 		all[i] = replica{openShared(t, s, c, change...), s}
 	}
 	return all

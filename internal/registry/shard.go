@@ -10,9 +10,11 @@ import (
 // a moment ago.
 type shard struct {
 	mu sync.RWMutex
-	// generation changes with each forget: what was read before it is not kept.
-	generation uint64
-	entries    map[string]*entry
+	// loading has a number for each load under way. Forget takes it away: what was read
+	// before that is not kept.
+	loading map[string]uint64
+	loads   uint64 // the last number
+	entries map[string]*entry
 	// ring and hand are the clock of the second-chance eviction.
 	ring []*entry
 	hand int
@@ -30,6 +32,7 @@ type entry struct {
 
 func (s *shard) init(maxServices, maxUnknown int) {
 	s.entries, s.max = make(map[string]*entry), maxServices
+	s.loading = make(map[string]uint64)
 	s.unknown.max = maxUnknown
 }
 
@@ -55,10 +58,29 @@ func (s *shard) len() int {
 	return len(s.entries)
 }
 
-func (s *shard) current() uint64 {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.generation
+// begin numbers a load; keep, keepUnknown or end closes it. A later one of that name
+// takes its place.
+func (s *shard) begin(name string) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loads++
+	s.loading[name] = s.loads
+	return s.loads
+}
+
+func (s *shard) end(name string, load uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended(name, load)
+}
+
+// ended closes a load and reports whether what it read may be kept.
+func (s *shard) ended(name string, load uint64) bool {
+	if s.loading[name] != load {
+		return false
+	}
+	delete(s.loading, name)
+	return true
 }
 
 func (s *shard) isUnknown(name string, now time.Time) bool {
@@ -70,7 +92,7 @@ func (s *shard) isUnknown(name string, now time.Time) bool {
 func (s *shard) forget(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.generation++
+	delete(s.loading, name)
 	s.unknown.drop(name)
 	if e := s.entries[name]; e != nil {
 		s.remove(e)
@@ -80,16 +102,16 @@ func (s *shard) forget(name string) {
 func (s *shard) forgetAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.generation++
+	s.loading = make(map[string]uint64)
 	s.unknown.young, s.unknown.old = nil, nil
 	s.entries, s.ring, s.hand = make(map[string]*entry), nil, 0
 }
 
-// put keeps what was read in a generation, if that is still the current one.
-func (s *shard) put(name string, generation uint64, service *Service) {
+// keep keeps what a load has read, unless there was a forget since it began.
+func (s *shard) keep(name string, load uint64, service *Service) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.generation != generation {
+	if !s.ended(name, load) {
 		return
 	}
 	s.unknown.drop(name)
@@ -109,10 +131,10 @@ func (s *shard) put(name string, generation uint64, service *Service) {
 	s.hand = e.index + 1
 }
 
-func (s *shard) putUnknown(name string, generation uint64, now time.Time) {
+func (s *shard) keepUnknown(name string, load uint64, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.generation == generation {
+	if s.ended(name, load) {
 		s.unknown.add(name, now)
 	}
 }
