@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -44,26 +45,43 @@ func (c *getCommand) Run(ctx context.Context, p *Process) error {
 	if c.Name == "" {
 		return c.list(ctx, p.Stdout, client, kind)
 	}
+	if kind == resource.KindService && c.Output != "table" {
+		return c.service(ctx, p.Stdout, client)
+	}
 	object, err := client.Object(ctx, kind, c.Name)
 	if err != nil {
 		return err
 	}
-	switch {
-	case kind == resource.KindService && c.Output != "table":
-		service, err := client.Service(ctx, c.Name)
-		if err != nil {
-			return err
-		}
-		if c.Output == "json" {
-			return printJSON(p.Stdout, serviceObject{service, object.Kind, object.Document})
-		}
-		return printDocument(p.Stdout, object, describeService(service))
-	case c.Output == "json":
+	switch c.Output {
+	case "json":
 		return printJSON(p.Stdout, object)
-	case c.Output == "table":
+	case "table":
 		return printObjects(p.Stdout, []iamclient.Object{object})
 	}
 	return printDocument(p.Stdout, object, nil)
+}
+
+// service shows one service with its state and its secrets, which no document holds.
+func (c *getCommand) service(ctx context.Context, w io.Writer, client *iamclient.Client) error {
+	service, err := client.Service(ctx, c.Name)
+	if err != nil {
+		return err
+	}
+	object, err := client.Object(ctx, resource.KindService, c.Name)
+	if errors.Is(err, countersign.NotFound) && countersign.ReasonOf(err) != countersign.ReasonObjectUnknown {
+		// A server from before there were documents: all but the document is known.
+		object = iamclient.Object{
+			Kind: resource.KindService, Name: service.Name, UID: service.UID, Tenant: service.Tenant, Owner: service.Owner,
+			Revision: service.Revision, CreatedAt: service.CreatedAt, UpdatedAt: service.UpdatedAt,
+			Document: "# document  not shown by this server for " + printable(service.Name) + "\n",
+		}
+	} else if err != nil {
+		return err
+	}
+	if c.Output == "json" {
+		return printJSON(w, serviceObject{service, object.Kind, object.Document})
+	}
+	return printDocument(w, object, describeService(service))
 }
 
 // serviceObject is a service with what every object has.
@@ -240,7 +258,12 @@ func (c *deleteCommand) Run(ctx context.Context, p *Process) error {
 		return err
 	}
 	defer client.Close()
-	if err := client.DeleteObject(ctx, kind, c.Name, revision); err != nil {
+	if kind == resource.KindService {
+		err = client.DeleteService(ctx, c.Name, revision)
+	} else {
+		err = client.DeleteObject(ctx, kind, c.Name, revision)
+	}
+	if err != nil {
 		return err
 	}
 	wrote(p, client, "deleted "+kindWord(kind)+" "+c.Name)

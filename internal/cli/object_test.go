@@ -66,7 +66,7 @@ func TestKindsAreNamedFreely(t *testing.T) {
 	server := fakeServer(t, func(request) (int, any) { return http.StatusNoContent, nil })
 	s := shell{t: t}
 	for word, kind := range map[string]string{
-		"service": "Service", "services": "Service", "Service": "Service", "SERVICES": "Service",
+		"service": "services", "services": "services", "Service": "services", "SERVICES": "services",
 		"issuer": "Issuer", "Issuers": "Issuer",
 		"routepolicy": "RoutePolicy", "route-policy": "RoutePolicy", "route-policies": "RoutePolicy", "RoutePolicy": "RoutePolicy", "routepolicies": "RoutePolicy",
 	} {
@@ -102,5 +102,27 @@ func TestDeleteNamesTheRevision(t *testing.T) {
 	}
 	if asked := server.requests(); len(asked) != 1 {
 		t.Errorf("asked for %v", asked)
+	}
+}
+
+// A server from before there were documents still tells what it knows of a service; an
+// unknown one is an error, whatever the server.
+func TestGetServiceOfAnOlderServer(t *testing.T) {
+	t.Parallel()
+	older := fakeServer(t, func(in request) (int, any) {
+		switch in.path {
+		case iamclient.BasePath + "/admin/services/a":
+			return http.StatusOK, iamclient.Service{Name: "a", UID: "u-a", Disabled: true, Revision: 4, CreatedAt: made}
+		case iamclient.BasePath + "/admin/services/b":
+			return http.StatusNotFound, map[string]string{"code": "not_found", "reason": "object_unknown", "detail": "no such service"}
+		}
+		return http.StatusNotFound, map[string]string{"code": "not_found", "detail": "there is no such path in the IAM API"}
+	})
+	s := shell{t: t}
+	s.want(cli.ExitOK, []string{"# uid       u-a\n", "# revision  4\n", "# state     disabled\n", "not shown by this server"}, "get", "service", "a", "--data", older.folder)
+	for _, args := range [][]string{{"service", "b"}, {"issuer", "a"}, {"issuer"}, {"service", "a", "--output", "table"}} {
+		if got := s.run(append([]string{"get", "--data", older.folder}, args...)...); got.code != cli.ExitFailed || got.stdout != "" {
+			t.Errorf("%v: exit %d, %s", args, got.code, got.stdout)
+		}
 	}
 }

@@ -29,11 +29,7 @@ Example:
 
 // Run implements the command.
 func (c *serveCommand) Run(ctx context.Context, p *Process) error {
-	environ := p.Environ
-	if c.Data != "" {
-		environ = append(environ[:len(environ):len(environ)], "COUNTERSIGN_DATA="+c.Data)
-	}
-	cfg, err := config.Load(c.Config, environ)
+	cfg, err := loadConfig(p, c.Config, c.Data)
 	if err != nil {
 		return err
 	}
@@ -56,6 +52,15 @@ func (c *serveCommand) Run(ctx context.Context, p *Process) error {
 	defer stop()
 	go tuneCollector(tuning, p) // ends with stop
 	return s.Run(ctx)
+}
+
+// loadConfig reads the config file; a data folder that is not "" overrides its own.
+func loadConfig(p *Process, path, data string) (config.Config, error) {
+	environ := p.Environ
+	if data != "" {
+		environ = append(environ[:len(environ):len(environ)], "COUNTERSIGN_DATA="+data)
+	}
+	return config.Load(path, environ)
 }
 
 type demoCommand struct {
