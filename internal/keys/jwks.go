@@ -15,42 +15,47 @@ type published struct {
 	keys        map[string]*keyPair
 }
 
-// JWKS returns the published token keys as a JSON document and its ETag (with quotes).
-// The document is computed anew only when the schedule changes it; never change it.
+// JWKS returns the published token keys: [Ring.KeySet] of Token.
+func (r *Ring) JWKS() (body []byte, etag string) { return r.KeySet(Token) }
+
+// KeySet returns the published keys of a purpose as a JSON document and its ETag (with
+// quotes). The document is computed anew only when the schedule changes it; never change
+// it.
 //
 // Source: RFC 7517 §5.
-func (r *Ring) JWKS() (body []byte, etag string) {
-	p := r.publishedNow()
-	return p.body, p.etag
+func (r *Ring) KeySet(p Purpose) (body []byte, etag string) {
+	set := r.publishedNow(p)
+	return set.body, set.etag
 }
 
 // PublicKey returns the published token key of that id and its algorithm: a
 // *ecdsa.PublicKey, *rsa.PublicKey or ed25519.PublicKey.
 func (r *Ring) PublicKey(kid string) (key any, algorithm string, ok bool) {
-	pair, ok := r.publishedNow().keys[kid]
+	pair, ok := r.publishedNow(Token).keys[kid]
 	if !ok {
 		return nil, "", false
 	}
 	return pair.public, pair.row.Algorithm, true
 }
 
-func (r *Ring) publishedNow() *published {
-	now := r.now()
-	if p := r.published.Load(); p != nil && within(now, p.from, p.until) {
-		return p
+func (r *Ring) publishedNow(p Purpose) *published {
+	now, state := r.now(), r.state.Load()
+	cached := state.sets[p]
+	if set := cached.Load(); set != nil && within(now, set.from, set.until) {
+		return set
 	}
 	// Two callers may compute the same set; that is cheaper than a lock on each read.
-	p := r.publish(now)
-	r.published.Store(p)
-	return p
+	set := publish(state.pairs[p], now)
+	cached.Store(set)
+	return set
 }
 
-func (r *Ring) publish(now time.Time) *published {
-	p := &published{keys: make(map[string]*keyPair, len(r.tokens))}
+func publish(pairs []*keyPair, now time.Time) *published {
+	p := &published{keys: make(map[string]*keyPair, len(pairs))}
 	set := struct {
 		Keys []json.RawMessage `json:"keys"`
 	}{Keys: []json.RawMessage{}}
-	for _, pair := range r.tokens {
+	for _, pair := range pairs {
 		p.bound(now, pair.row.PublishAt)
 		p.bound(now, pair.row.KeepUntil)
 		if pair.published(now) {

@@ -37,35 +37,34 @@ type keyPair struct {
 	signer *Signer
 }
 
-// makeKeyPair makes a key that is published and used from now on, without an end.
-func makeKeyPair(cfg Config, purpose Purpose, algorithm string, now time.Time) (*keyPair, []byte, error) {
-	private, err := generate(algorithm)
+// makeKeyPair makes a key and returns its row, sealed. Of row it takes purpose, algorithm
+// and schedule.
+func makeKeyPair(cfg Config, row store.SigningKey) (store.SigningKey, error) {
+	private, err := generate(row.Algorithm)
 	if err != nil {
-		return nil, nil, err
+		return row, err
 	}
-	pair, err := newKeyPair(store.SigningKey{
-		Purpose: string(purpose), Algorithm: algorithm,
-		CreatedAt: now, PublishAt: now, UseFrom: now,
-	}, private)
+	pair, err := newKeyPair(row, private)
 	if err != nil {
-		return nil, nil, err
+		return row, err
 	}
 	plain, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		return nil, nil, fmt.Errorf("encode private key: %w", err)
+		return row, fmt.Errorf("encode private key: %w", err)
 	}
 	defer clear(plain)
-	sealed, err := cfg.Master.Seal(pair.row.Purpose, pair.row.KID, cfg.DeploymentID, plain)
+	row = pair.row
+	row.Sealed, err = cfg.Master.Seal(row.Purpose, row.KID, cfg.DeploymentID, plain)
 	if err != nil {
-		return nil, nil, fmt.Errorf("seal private key: %w", err)
+		return row, fmt.Errorf("seal private key: %w", err)
 	}
-	return pair, sealed, nil
+	return row, nil
 }
 
 // openKeyPair opens a stored key. The public half is computed from the private one,
 // which only the master key can have sealed: what the row says beside is not believed.
 func openKeyPair(cfg Config, row store.SigningKey) (*keyPair, error) {
-	plain, err := cfg.Master.Unseal(row.Purpose, row.KID, cfg.DeploymentID, row.Sealed)
+	plain, _, err := cfg.unseal(row.Purpose, row.KID, row.Sealed)
 	if err != nil {
 		return nil, err
 	}

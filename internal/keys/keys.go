@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"slices"
 	"sync"
@@ -24,32 +25,42 @@ const (
 	Policy Purpose = "policy"
 )
 
+// purposes are all, in the order in which they are shown.
+var purposes = []Purpose{Token, Audit, Revocation, Policy}
+
 // Config of a [Ring]. Store, Master and DeploymentID are required.
 type Config struct {
-	Store        store.Store
-	Master       *Master
-	DeploymentID string
+	Store  store.Store
+	Master *Master
+	// PreviousMaster opens what Master did not seal yet (RULES B8); nil = none.
+	PreviousMaster *Master
+	DeploymentID   string
 	// Algorithm of new token keys: ES256 (default), RS256 (2048 bits), EdDSA. When it
 	// differs from that of the key in use, a new key is made and used from now on, and
-	// the old one stays published.
+	// the old one stays published. Keys of the other purposes are EdDSA.
 	Algorithm string
 	// TokenLifetime is the longest lifetime of a token: a key leaves the JWKS no
 	// earlier than that after its last use. 0 = 1 hour.
 	TokenLifetime time.Duration
+	// RotationPeriod is how long a key signs; 0 = 30 days.
+	RotationPeriod time.Duration
+	// PublishLead is how long a key is published before it signs at least; 0 = 10
+	// minutes, twice what the JWKS may be cached for (RULES B6).
+	PublishLead time.Duration
 	// Now is the clock; nil = time.Now.
 	Now func() time.Time
 }
 
-// Ring holds the keys in memory: as many as there are rows, which only [Open] and the
-// algorithm setting add to. Safe for concurrent use.
+// Ring holds the keys in memory: as many as there are rows, which grow by one for each
+// purpose and period. Safe for concurrent use.
 type Ring struct {
 	unprintable
-	now func() time.Time
-	// tokens and audits never change after Open; the newest UseFrom comes first.
-	tokens, audits []*keyPair
-	heads          map[string]ed25519.PublicKey
-	created        []store.SigningKey
-	published      atomic.Pointer[published]
+	cfg     Config
+	now     func() time.Time
+	created []store.SigningKey // by Open
+	// state is replaced as a whole, by who holds reloading.
+	state     atomic.Pointer[state]
+	reloading sync.Mutex
 	// hashers are *secretHasher: as many as calls of HashClientSecret ran at once, until
 	// the garbage collector takes them.
 	hashers sync.Pool
@@ -60,7 +71,7 @@ type Ring struct {
 // Errors: countersign.Unavailable when no key's time is now.
 func (r *Ring) Signer(p Purpose) (*Signer, error) {
 	now := r.now()
-	for _, pair := range r.pairs(p) {
+	for _, pair := range r.state.Load().pairs[p] {
 		if pair.usable(now) {
 			return pair.signer, nil
 		}
@@ -81,7 +92,7 @@ func (r *Ring) SignHead(message []byte) (kid string, signature []byte, err error
 
 // VerifyHead reports whether signature is kid's over message.
 func (r *Ring) VerifyHead(kid string, message, signature []byte) bool {
-	public, ok := r.heads[kid]
+	public, ok := r.state.Load().heads[kid]
 	return ok && ed25519.Verify(public, message, signature)
 }
 
@@ -89,12 +100,17 @@ func (r *Ring) VerifyHead(kid string, message, signature []byte) bool {
 // private halves.
 func (r *Ring) Created() []store.SigningKey { return slices.Clone(r.created) }
 
-func (r *Ring) pairs(p Purpose) []*keyPair {
-	switch p {
-	case Token:
-		return r.tokens
-	case Audit:
-		return r.audits
+// List returns all keys by purpose, the oldest first, without their sealed private halves.
+func (r *Ring) List() []store.SigningKey {
+	var list []store.SigningKey
+	for _, p := range purposes {
+		from := len(list)
+		for _, pair := range r.state.Load().pairs[p] {
+			list = append(list, pair.row)
+		}
+		slices.SortFunc(list[from:], func(a, b store.SigningKey) int {
+			return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), a.UseFrom.Compare(b.UseFrom), cmp.Compare(a.KID, b.KID))
+		})
 	}
-	return nil
+	return list
 }

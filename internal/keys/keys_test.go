@@ -69,7 +69,7 @@ func verifySignature(tb testing.TB, public any, algorithm string, input, signatu
 	return false
 }
 
-func TestOpenMakesOneKeyPerPurpose(t *testing.T) {
+func TestOpenMakesTwoKeysPerPurpose(t *testing.T) {
 	t.Parallel()
 	cfg, _ := newConfig(t)
 	first := open(t, cfg)
@@ -78,11 +78,14 @@ func TestOpenMakesOneKeyPerPurpose(t *testing.T) {
 		t.Errorf("token %s, audit %s", token.Algorithm, audit.Algorithm)
 	}
 	created := first.Created()
-	if len(created) != 2 {
-		t.Fatalf("Created: %d keys, want 2", len(created))
+	if len(created) != 8 {
+		t.Fatalf("Created: %d keys, want 8", len(created))
 	}
-	for _, k := range created {
-		if len(k.Sealed) != 0 || len(k.Public) == 0 || !k.PublishAt.Equal(start) || !k.UseFrom.Equal(start) || !k.UseUntil.IsZero() || !k.KeepUntil.IsZero() {
+	const month = 30 * 24 * time.Hour
+	for i, k := range created {
+		from := start.Add(time.Duration(i%2) * month) // the one in use, and its successor
+		if len(k.Sealed) != 0 || len(k.Public) == 0 || !k.PublishAt.Equal(start) || !k.UseFrom.Equal(from) || !k.UseUntil.Equal(from.Add(month)) ||
+			k.KeepUntil.IsZero() != (k.Purpose == string(keys.Audit)) {
 			t.Errorf("created %+v", k)
 		}
 	}
@@ -163,10 +166,11 @@ func TestJWKSHoldsPublicTokenKeysOnly(t *testing.T) {
 			if err := json.Unmarshal(body, &set); err != nil {
 				t.Fatal(err)
 			}
-			if len(set.Keys) != 1 {
-				t.Fatalf("%d keys in the set, want 1", len(set.Keys))
+			used := set.Key(signer(t, ring, keys.Token).KID)
+			if len(set.Keys) != 2 || len(used) != 1 {
+				t.Fatalf("%d keys in the set, want that in use and the next", len(set.Keys))
 			}
-			k := set.Keys[0]
+			k := used[0]
 			if !k.IsPublic() || !k.Valid() || k.Use != "sig" || k.Algorithm != algorithm || k.KeyID != signer(t, ring, keys.Token).KID {
 				t.Errorf("JWK: public %v, use %q, alg %q, kid %q", k.IsPublic(), k.Use, k.Algorithm, k.KeyID)
 			}

@@ -28,7 +28,12 @@ func TestRuleB6Schedule(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return rows[0]
+		for _, row := range rows {
+			if row.UseFrom.Equal(start) { // the other one is its successor
+				return row
+			}
+		}
+		return store.SigningKey{}
 	}
 	first, second := row(cfg), row(next)
 	first.PublishAt, first.UseFrom, first.UseUntil, first.KeepUntil = at(10), at(20), at(40), at(60)
@@ -102,7 +107,7 @@ func TestChangeOfAlgorithm(t *testing.T) {
 	cfg.Algorithm = "EdDSA"
 	ring := open(t, cfg)
 	young := signer(t, ring, keys.Token)
-	if young.Algorithm != "EdDSA" || young.KID == old.KID || len(ring.Created()) != 1 {
+	if young.Algorithm != "EdDSA" || young.KID == old.KID || len(ring.Created()) != 2 { // and its successor
 		t.Fatalf("after the change: %s signs, %d made", young.Algorithm, len(ring.Created()))
 	}
 	reopened := open(t, cfg)
@@ -144,8 +149,8 @@ func TestOpenFailsWholeWhenAKeyCannotBeStored(t *testing.T) {
 	if _, err := keys.Open(t.Context(), broken); !errors.Is(err, countersign.Unavailable) {
 		t.Errorf("Open = %v, want Unavailable", err)
 	}
-	if n := len(open(t, cfg).Created()); n != 2 {
-		t.Errorf("the next Open made %d keys, want 2", n)
+	if n := len(open(t, cfg).Created()); n != 8 {
+		t.Errorf("the next Open made %d keys, want 8", n)
 	}
 }
 

@@ -1,0 +1,113 @@
+package keys
+
+import (
+	"time"
+
+	"github.com/countersign/countersign/internal/store"
+)
+
+const (
+	defaultRotation = 30 * 24 * time.Hour
+	defaultLead     = 10 * time.Minute
+	// How long keys stay published after their last signature, beside those of tokens,
+	// which stay as long as a token lives: a page of the revocation feed is good for
+	// minutes, a policy is kept by its receiver through restarts.
+	keepRevocation = 24 * time.Hour
+	keepPolicy     = 30 * 24 * time.Hour
+)
+
+// schedule is when the keys of one purpose are made, used and dropped (RULES B6). One key
+// is in use, and its successor has been made a whole period ahead.
+type schedule struct {
+	purpose      Purpose
+	algorithm    string
+	period, lead time.Duration
+	tokens       time.Duration // the longest life of a token
+}
+
+func (cfg Config) schedule(p Purpose) schedule {
+	s := schedule{purpose: p, algorithm: EdDSA, period: cfg.RotationPeriod, lead: cfg.PublishLead, tokens: cfg.TokenLifetime}
+	if p == Token {
+		s.algorithm = cfg.Algorithm
+	}
+	return s
+}
+
+// keep returns when a key that signs until then leaves the key set; zero = never.
+func (s schedule) keep(until time.Time) time.Time {
+	switch s.purpose {
+	case Audit:
+		return time.Time{}
+	case Revocation:
+		return until.Add(keepRevocation)
+	case Policy:
+		return until.Add(keepPolicy)
+	default:
+		return until.Add(s.tokens + verifierSkew)
+	}
+}
+
+// fresh is a key that is published now.
+func (s schedule) fresh(now, from, until time.Time) *store.SigningKey {
+	return &store.SigningKey{
+		Purpose: string(s.purpose), Algorithm: s.algorithm,
+		CreatedAt: now, PublishAt: now, UseFrom: from, UseUntil: until, KeepUntil: s.keep(until),
+	}
+}
+
+// next returns one step towards what the schedule asks for: a key to be made (without
+// KID), or one with another end; nil when nothing is to be done.
+func (s schedule) next(rows []store.SigningKey, now time.Time) *store.SigningKey {
+	var active, last *store.SigningKey
+	for i := range rows {
+		row := &rows[i]
+		ended := !row.UseUntil.IsZero() && (!row.UseUntil.After(now) || !row.UseUntil.After(row.UseFrom))
+		switch {
+		case ended:
+			continue
+		case row.Algorithm != s.algorithm:
+			return s.end(*row, now)
+		case !row.UseFrom.After(now) && (active == nil || row.UseFrom.After(active.UseFrom)):
+			active = row
+		}
+		if last == nil || row.UseFrom.After(last.UseFrom) {
+			last = row
+		}
+	}
+	switch {
+	case active == nil && last != nil: // until the one that waits
+		return s.fresh(now, now, last.UseFrom)
+	case active == nil:
+		return s.fresh(now, now, now.Add(s.period))
+	case last.UseUntil.IsZero(): // made before there was a schedule
+		return s.until(*last, later(last.UseFrom.Add(s.period), now.Add(s.lead)))
+	case last != active:
+		return nil
+	case active.UseUntil.Before(now.Add(s.lead)): // its successor comes late
+		return s.until(*active, now.Add(s.lead))
+	}
+	return s.fresh(now, active.UseUntil, active.UseUntil.Add(s.period))
+}
+
+// end takes a key out of use now. One that never signed is not published any longer.
+func (s schedule) end(row store.SigningKey, now time.Time) *store.SigningKey {
+	unused := row.UseFrom.After(now)
+	row.UseUntil, row.KeepUntil = now, s.keep(now)
+	if unused && s.purpose != Audit {
+		row.KeepUntil = now
+	}
+	return &row
+}
+
+// until gives a key another end.
+func (s schedule) until(row store.SigningKey, until time.Time) *store.SigningKey {
+	row.UseUntil, row.KeepUntil = until, s.keep(until)
+	return &row
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
