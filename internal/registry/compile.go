@@ -46,7 +46,7 @@ func shared(word string) string { return unique.Make(word).Value() }
 
 // compile makes the view of a service. It is small, because there may be a million: what
 // is its own is one piece of text, what others have too is shared.
-func (n *interner) compile(row store.Service, secrets []store.ClientSecret, now time.Time) *Service {
+func (n *interner) compile(row store.Service, secrets []store.ClientSecret, now time.Time) *entry {
 	live := make([]store.ClientSecret, 0, 2)
 	size := len(row.UID) + len(row.Name)
 	for _, secret := range secrets {
@@ -64,15 +64,19 @@ func (n *interner) compile(row store.Service, secrets []store.ClientSecret, now 
 		text.WriteString(s)
 		return text.String()[from:]
 	}
-	service := &Service{Service: row}
+	made := &entry{view: Service{Service: row}}
+	service := &made.view
 	service.UID, service.Name = own(row.UID), own(row.Name)
 	service.Tenant, service.Owner = shared(row.Tenant), shared(row.Owner)
 	service.Scopes, service.Audiences = n.list(row.Scopes), n.list(row.Audiences)
-	if len(live) > 0 {
+	switch {
+	case len(live) == 1:
+		service.Secrets = made.one[:]
+	case len(live) > 1:
 		service.Secrets = make([]Secret, len(live))
 	}
 	for i, secret := range live {
 		service.Secrets[i] = Secret{ID: own(secret.ID), Hash: [32]byte(secret.Hash), ExpiresAt: secret.ExpiresAt}
 	}
-	return service
+	return made
 }

@@ -60,7 +60,7 @@ func (r *Registry) load(ctx context.Context, s *shard, name string) (*Service, e
 	if err != nil {
 		return nil, fmt.Errorf("load client secrets: %w", err)
 	}
-	service := r.lists.compile(row, secrets, r.now())
-	s.keep(name, load, service)
-	return service, nil
+	made := r.lists.compile(row, secrets, r.now())
+	s.keep(load, made)
+	return &made.view, nil
 }

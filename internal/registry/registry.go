@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,9 +92,9 @@ type Registry struct {
 //
 // Errors: countersign.Invalid for a bad Config, countersign.Unavailable.
 func New(ctx context.Context, cfg Config) (*Registry, error) {
-	if cfg.Store == nil || cfg.MaxServices < 0 || cfg.Poll < 0 || cfg.MaxStaleness < 0 {
+	if cfg.Store == nil || cfg.MaxServices < 0 || cfg.MaxServices > math.MaxInt32 || cfg.Poll < 0 || cfg.MaxStaleness < 0 {
 		return nil, countersign.NewError(countersign.Invalid, countersign.ReasonParameterInvalid,
-			"the registry needs a store, and bounds that are not negative")
+			"the registry needs a store, and bounds that are not negative or past any machine")
 	}
 	cfg.defaults()
 	count := 1

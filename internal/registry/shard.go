@@ -23,11 +23,12 @@ type shard struct {
 	unknown unknownNames
 }
 
+// entry is one piece of memory with the view and its secret: most have one.
 type entry struct {
-	name    string
-	service *Service
-	index   int         // in ring
-	asked   atomic.Bool // since the hand last came by
+	view  Service
+	one   [1]Secret   // behind view.Secrets where one is enough
+	index int32       // in ring
+	asked atomic.Bool // since the hand last came by
 }
 
 func (s *shard) init(maxServices, maxUnknown int) {
@@ -44,12 +45,11 @@ func (s *shard) service(name string) *Service {
 		s.mu.RUnlock()
 		return nil
 	}
-	service := e.service
 	s.mu.RUnlock()
 	if !e.asked.Load() { // no write to a shared line where it is set already
 		e.asked.Store(true)
 	}
-	return service
+	return &e.view
 }
 
 func (s *shard) len() int {
@@ -108,27 +108,28 @@ func (s *shard) forgetAll() {
 }
 
 // keep keeps what a load has read, unless there was a forget since it began.
-func (s *shard) keep(name string, load uint64, service *Service) {
+func (s *shard) keep(load uint64, e *entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	name := e.view.Name // the caller's may be a part of a whole request
 	if !s.ended(name, load) {
 		return
 	}
 	s.unknown.drop(name)
-	if e := s.entries[name]; e != nil {
-		s.remove(e)
+	if old := s.entries[name]; old != nil {
+		s.remove(old)
 	}
-	name = service.Name // the caller's may be a part of a whole request
-	e := &entry{name: name, service: service, index: len(s.ring)}
 	s.entries[name] = e
-	if len(s.ring) < s.max {
+	place := len(s.ring)
+	if place < s.max {
 		s.ring = append(s.ring, e)
-		return
+	} else {
+		place = s.victim()
+		delete(s.entries, s.ring[place].view.Name)
+		s.ring[place] = e
+		s.hand = place + 1
 	}
-	e.index = s.victim()
-	delete(s.entries, s.ring[e.index].name)
-	s.ring[e.index] = e
-	s.hand = e.index + 1
+	e.index = int32(place) //nolint:gosec // New bounds it
 }
 
 func (s *shard) keepUnknown(name string, load uint64, now time.Time) {
@@ -157,7 +158,7 @@ func (s *shard) remove(e *entry) {
 	s.ring[e.index], last.index = last, e.index
 	s.ring[len(s.ring)-1] = nil
 	s.ring = s.ring[:len(s.ring)-1]
-	delete(s.entries, e.name)
+	delete(s.entries, e.view.Name)
 }
 
 // unknownNames remembers for a minute which names do not exist: in two halves, so
