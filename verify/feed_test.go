@@ -53,17 +53,20 @@ func TestRuleE1Selectors(t *testing.T) {
 	type which map[string]bool
 	f := followed(t)
 	tokens := map[string]string{
-		"service":         f.token(nil),
-		"no uid":          f.token(object{"service_uid": nil}),
-		"same name":       f.token(object{"service_uid": "u-2"}),
-		"other service":   f.token(object{"sub": "b", "client_id": "b", "service_id": "b", "jti": "b-1"}),
-		"other key":       mintRaw(object{"alg": "EdDSA", "typ": "at+jwt", "kid": "token-ed"}, []byte(payloadOf(f.token(nil))), edKey),
+		"service":       f.token(nil),
+		"no uid":        f.token(object{"service_uid": nil}),
+		"same name":     f.token(object{"service_uid": "u-2"}),
+		"other service": f.token(object{"sub": "b", "client_id": "b", "service_id": "b", "jti": "b-1"}),
+		"other key":     mintRaw(object{"alg": "EdDSA", "typ": "at+jwt", "kid": "token-ed"}, []byte(payloadOf(f.token(nil))), edKey),
+		"no kid": mint(header().with(object{"kid": nil}), serviceClaims().with(object{
+			"iss": f.URL, "sub": "c", "client_id": "c", "service_id": "c", "jti": "c-1",
+		})),
 		"exchanged":       f.token(exchanged()),
 		"foreign":         mint(header(), userClaims()),
 		"foreign, bob":    mint(header(), userClaims().with(object{"sub": "bob"})),
 		"foreign, no iat": mint(header(), userClaims().with(object{"iat": nil, "jti": "0190a5f2-0000-7000-8000-000000000001"})),
 	}
-	own := which{"service": true, "no uid": true, "same name": true, "other service": true, "other key": true, "exchanged": true}
+	own := which{"service": true, "no uid": true, "same name": true, "other service": true, "other key": true, "exchanged": true, "no kid": true}
 	foreign := which{"exchanged": true, "foreign": true, "foreign, bob": true, "foreign, no iat": true}
 	cases := map[string]struct {
 		entry object
@@ -88,8 +91,8 @@ func TestRuleE1Selectors(t *testing.T) {
 		"own issuer":         {object{"issuer": f.URL}, own},
 		"own subject":        {object{"issuer": f.URL, "subject": "b"}, which{"other service": true}},
 		"own subject, alice": {object{"issuer": f.URL, "subject": "alice"}, which{"exchanged": true}},
-		"kid":                {object{"kid": "k1"}, which{"service": true, "no uid": true, "same name": true, "other service": true, "exchanged": true}},
-		"other kid":          {object{"kid": "token-ed"}, which{"other key": true}},
+		"kid":                {object{"kid": "k1"}, which{"service": true, "no uid": true, "same name": true, "other service": true, "exchanged": true, "no kid": true}},
+		"other kid":          {object{"kid": "token-ed"}, which{"other key": true, "no kid": true}},
 		"all":                {object{"all": true}, own},
 		"all false":          {object{"all": false}, nil},
 		"a selector to come": {object{"role": "admin", "session": "x"}, nil},

@@ -74,10 +74,39 @@ func TestServerThatLearnsTheFeed(t *testing.T) {
 	// Leaving it out again ends nothing.
 	f.advance(2 * time.Hour)
 	f.discover(f.document(f.metadata().with(object{"revocations_endpoint": nil})))
-	if err := f.attempt(); err == nil {
-		t.Error("a feed that is not named any more")
+	if _, err := f.serve(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }); err == nil {
+		t.Error("404 was taken")
 	}
 	f.want(token, unknown)
+	if err := f.send(f.page(5, 6)); err != nil { // an old server had answered, in an upgrade
+		t.Error(err)
+	}
+	f.want(token, revoked)
+	f.wantGood(f.token(nil))
+}
+
+// TestFeedThatBreaksBeforeItsFirstPage: who has learned of a feed does not forget it.
+func TestFeedThatBreaksBeforeItsFirstPage(t *testing.T) {
+	t.Parallel()
+	f := newFeed(t)
+	without := f.metadata().with(object{"revocations_endpoint": nil})
+	f.discover(f.document(without))
+	done := make(chan error, 1)
+	go func() {
+		_, err := f.v.Verify(t.Context(), f.token(nil))
+		done <- err
+	}()
+	if err := f.attempt(); err != nil || <-done != nil {
+		t.Fatal(err)
+	}
+	for _, metadata := range []object{f.metadata().with(object{"revocations_jwks_uri": "/feed-keys"}), without} {
+		f.advance(2 * time.Hour)
+		f.discover(f.document(metadata))
+		if err := f.attempt(); err == nil {
+			t.Error("a feed that can't be used was taken for none")
+		}
+	}
+	f.want(f.token(nil), unknown)
 }
 
 // TestRuleC2FeedOfAnotherOrigin is not asked, and does not count as missing.

@@ -51,13 +51,7 @@ func (fs *feeds) follow(cfg Issuer, m *remotes, maxStale time.Duration) *followe
 	place := feedPlace{named: true, url: cfg.RevocationsURL, jwks: cfg.RevocationsJWKSURL}
 	locate := func(context.Context) feedPlace { return place }
 	if cfg.RevocationsURL == "" {
-		locate = func(ctx context.Context) feedPlace {
-			found, err := d.locate(ctx)
-			if err != nil {
-				return feedPlace{err: err}
-			}
-			return found.feed
-		}
+		locate = discovered(d)
 	}
 	id := remoteID{
 		issuer: cfg.URL, jwksURL: cfg.JWKSURL, allowPrivate: cfg.AllowPrivateAddresses,
@@ -86,6 +80,25 @@ func (fs *feeds) follow(cfg Issuer, m *remotes, maxStale time.Duration) *followe
 	}
 	fs.followers = append(fs.followers, f)
 	return f
+}
+
+// discovered returns a locate that goes by the issuer's metadata. A feed that was named
+// once goes on being asked for where it was: in an upgrade old servers answer too, and a
+// server that has lost its feed has not become one that never had it.
+func discovered(d *discovery) func(context.Context) feedPlace {
+	var last atomic.Pointer[feedPlace]
+	return func(ctx context.Context) feedPlace {
+		found, err := d.locate(ctx)
+		switch {
+		case err != nil:
+			return feedPlace{err: err}
+		case found.feed.named && found.feed.err == nil:
+			last.Store(&found.feed)
+		case !found.feed.named && last.Load() != nil:
+			return *last.Load()
+		}
+		return found.feed
+	}
 }
 
 // start starts the followers, once.
