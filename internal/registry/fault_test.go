@@ -23,8 +23,8 @@ type faultyStore struct {
 	mu      sync.Mutex
 	entered chan struct{}
 	leave   chan struct{}
-	// beforeChanges, if set, runs before each read of changes.
-	beforeChanges func()
+	// beforeChanges, if set, runs before each read of changes; onFault at each fault.
+	beforeChanges, onFault func()
 }
 
 // hold makes the next read of a service wait, after it has read, until leave is
@@ -38,6 +38,9 @@ func (s *faultyStore) hold() (entered, leave chan struct{}) {
 
 func (s *faultyStore) fault() error {
 	if s.broken.Load() {
+		if s.onFault != nil {
+			s.onFault()
+		}
 		return countersign.NewError(countersign.Unavailable, countersign.ReasonStoreUnavailable, "")
 	}
 	return nil

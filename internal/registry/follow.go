@@ -33,6 +33,7 @@ func (r *Registry) Follow(ctx context.Context) error {
 	if r.shared {
 		hints = r.store.Hints()
 		r.Poke() // what came between New and now
+		r.mayHaveChanged()
 	}
 	timer := time.NewTimer(r.pollEvery)
 	defer timer.Stop()
@@ -62,6 +63,17 @@ func (r *Registry) Follow(ctx context.Context) error {
 		case <-timer.C:
 		}
 	}
+}
+
+// mayHaveChanged tells OnChange what it can't know: what came after it had loaded its
+// things and before New took the position.
+func (r *Registry) mayHaveChanged() {
+	if r.onChange == nil {
+		return
+	}
+	r.syncing.Lock()
+	defer r.syncing.Unlock()
+	r.onChange(store.Change{Seq: r.position})
 }
 
 // tell logs when the store is lost and when it is there again.

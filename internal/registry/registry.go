@@ -34,7 +34,8 @@ type Config struct {
 	ServeStale bool
 	// OnChange hears of every change that a poll finds, of this process too, one after the
 	// other and before the poll counts as done. A change without a Kind means that anything
-	// may have changed. It must not call back into Sync or Revoke. nil = nobody listens.
+	// may have changed: when Follow begins with Shared, and when it missed changes. It must
+	// not call back into Sync or Revoke. nil = nobody listens.
 	OnChange func(store.Change)
 	// Logger hears when the store is lost and found again; nil = slog.Default().
 	Logger *slog.Logger
