@@ -68,6 +68,7 @@ func (a *Admin) run(ctx context.Context, c *change, fn func(ctx context.Context,
 	for _, name := range c.names {
 		a.registry.Forget(name)
 	}
+	a.registry.Poke() // whoever listens to changes of other kinds hears of them now
 	if err != nil {
 		return a.refused(ctx, c, err)
 	}

@@ -14,16 +14,20 @@ import (
 //
 // Source: RFC 8414 §2, OpenID Connect Discovery 1.0 §3.
 type metadataBody struct {
-	Issuer                string   `json:"issuer"`
-	TokenEndpoint         string   `json:"token_endpoint"`
-	JWKSURI               string   `json:"jwks_uri"`
-	IntrospectionEndpoint string   `json:"introspection_endpoint"`
-	RevocationEndpoint    string   `json:"revocation_endpoint"`
-	GrantTypes            []string `json:"grant_types_supported"`
-	TokenAuth             []string `json:"token_endpoint_auth_methods_supported"`
-	TokenAuthAlgorithms   []string `json:"token_endpoint_auth_signing_alg_values_supported"`
-	IntrospectionAuth     []string `json:"introspection_endpoint_auth_methods_supported"`
-	RevocationAuth        []string `json:"revocation_endpoint_auth_methods_supported"`
+	Issuer                string `json:"issuer"`
+	TokenEndpoint         string `json:"token_endpoint"`
+	JWKSURI               string `json:"jwks_uri"`
+	IntrospectionEndpoint string `json:"introspection_endpoint"`
+	RevocationEndpoint    string `json:"revocation_endpoint"`
+	// Our own: what a receiver follows, and the keys that sign it.
+	RevocationsEndpoint string   `json:"revocations_endpoint"`
+	RevocationsJWKSURI  string   `json:"revocations_jwks_uri"`
+	PoliciesJWKSURI     string   `json:"policies_jwks_uri"`
+	GrantTypes          []string `json:"grant_types_supported"`
+	TokenAuth           []string `json:"token_endpoint_auth_methods_supported"`
+	TokenAuthAlgorithms []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionAuth   []string `json:"introspection_endpoint_auth_methods_supported"`
+	RevocationAuth      []string `json:"revocation_endpoint_auth_methods_supported"`
 	// ResponseTypes is required and may not be empty, but there is no authorization
 	// endpoint: "none" is the registered type that returns nothing from it.
 	ResponseTypes []string `json:"response_types_supported"`
@@ -45,6 +49,9 @@ func newMetadata(issuer string) (document, error) {
 		JWKSURI:               base + pathJWKS,
 		IntrospectionEndpoint: base + pathIntrospect,
 		RevocationEndpoint:    base + pathRevoke,
+		RevocationsEndpoint:   base + pathFeed,
+		RevocationsJWKSURI:    base + pathFeedKeys,
+		PoliciesJWKSURI:       base + pathPolicyKeys,
 		GrantTypes:            grantTypes(),
 		TokenAuth:             methods,
 		TokenAuthAlgorithms:   algorithms,

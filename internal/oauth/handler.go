@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/countersign/countersign"
@@ -28,9 +29,13 @@ const (
 	pathOpenID     = "/.well-known/openid-configuration"
 	pathMetadata   = "/.well-known/oauth-authorization-server"
 	pathJWKS       = "/.well-known/jwks.json"
+	// The feed of revocations, and the keys of what else is signed for receivers.
+	pathFeed       = "/oauth2/revocations"
+	pathFeedKeys   = "/oauth2/revocations/jwks.json"
+	pathPolicyKeys = "/oauth2/policies/jwks.json"
 )
 
-// Config of a [Handler]. All fields up to SingleUse are required.
+// Config of a [Handler]. All fields up to Epoch are required.
 type Config struct {
 	// Issuer is our issuer URL, exactly as tokens carry it.
 	Issuer   string
@@ -42,6 +47,9 @@ type Config struct {
 	Authn    *authn.Authenticator
 	// SingleUse remembers client assertions.
 	SingleUse store.SingleUse
+	// Epoch names the count of the revocations' numbers: a database that was restored has
+	// another one.
+	Epoch string
 	// IdentityRate is how many requests a second one proven client may send, twice as
 	// many at once; 0 = no limit.
 	IdentityRate int
@@ -62,11 +70,16 @@ type Handler struct {
 	secrets  secretChecker
 	failures *web.Limiter[failureKey]
 	// identities limits clients that were proven, by name; nil = no limit.
-	identities *web.Limiter[string]
-	assertions *assertionChecker
-	waiting    chan struct{} // one for each request in waitOut
-	metadata   document
-	endpoints  []Route
+	identities  *web.Limiter[string]
+	assertions  *assertionChecker
+	waiting     chan struct{} // one for each request in waitOut
+	followers   chan struct{} // one for each request that the feed holds
+	followersBy *web.Shares
+	stopping    chan struct{} // closed: nobody waits any more
+	stop        func()
+	signed      signedPage
+	metadata    document
+	endpoints   []Route
 }
 
 // Route is one URL and what serves it.
@@ -80,7 +93,7 @@ type Route struct {
 //
 // Errors: countersign.Invalid.
 func New(cfg Config) (*Handler, error) {
-	if cfg.Keys == nil || cfg.Registry == nil || cfg.Minter == nil || cfg.Audit == nil || cfg.Admin == nil || cfg.Authn == nil || cfg.SingleUse == nil {
+	if cfg.Keys == nil || cfg.Registry == nil || cfg.Minter == nil || cfg.Audit == nil || cfg.Admin == nil || cfg.Authn == nil || cfg.SingleUse == nil || cfg.Epoch == "" {
 		return nil, countersign.NewError(countersign.Invalid, "", "oauth: a required field of Config is missing")
 	}
 	issuer, err := url.Parse(cfg.Issuer)
@@ -96,7 +109,9 @@ func New(cfg Config) (*Handler, error) {
 	if cfg.Sleep == nil {
 		cfg.Sleep = sleep
 	}
-	h := &Handler{cfg: cfg, secrets: newSecretChecker(cfg.Keys), waiting: make(chan struct{}, maxWaiting)}
+	h := &Handler{cfg: cfg, secrets: newSecretChecker(cfg.Keys), waiting: make(chan struct{}, maxWaiting),
+		followers: make(chan struct{}, maxFollowers), followersBy: web.NewShares(maxFollowersPerAddress), stopping: make(chan struct{})}
+	h.stop = sync.OnceFunc(func() { close(h.stopping) })
 	h.failures = web.NewLimiter[failureKey](web.LimiterConfig{Every: failureEvery, Burst: failureBurst, Now: cfg.Now})
 	if cfg.IdentityRate > 0 {
 		h.identities = web.NewLimiter[string](web.LimiterConfig{
@@ -127,8 +142,15 @@ func servable(issuer *url.URL) bool {
 // method that is served and one that answers 405 to all others.
 func (h *Handler) Routes() []Route { return h.endpoints }
 
+// Release answers the followers of the feed that wait, and holds no other: a server that
+// stops calls it before it drains.
+func (h *Handler) Release() { h.stop() }
+
 // Close ends what fetches clients' keys.
-func (h *Handler) Close() { h.assertions.close() }
+func (h *Handler) Close() {
+	h.Release()
+	h.assertions.close()
+}
 
 // Mount adds every route to mux.
 func (h *Handler) Mount(mux *http.ServeMux) {
@@ -150,6 +172,9 @@ func (h *Handler) routes(prefix string) []Route {
 		{http.MethodGet, pathOpenID, h.Metadata},
 		{http.MethodGet, pathMetadata, h.Metadata},
 		{http.MethodGet, pathJWKS, h.JWKS},
+		{http.MethodGet, pathFeed, h.Revocations},
+		{http.MethodGet, pathFeedKeys, h.RevocationKeys},
+		{http.MethodGet, pathPolicyKeys, h.PolicyKeys},
 	}
 	var list []Route
 	for _, e := range endpoints {

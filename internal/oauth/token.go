@@ -1,10 +1,13 @@
 package oauth
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/audit"
+	"github.com/countersign/countersign/internal/registry"
 	"github.com/countersign/countersign/internal/token"
 )
 
@@ -46,6 +49,9 @@ func (h *Handler) issue(r *http.Request, d *decision) (token.Minted, error) {
 		return token.Minted{}, err
 	}
 	d.event.Target, d.event.Scope = claims.Audience, claims.Scope
+	if err := h.withinQuota(ctx, client); err != nil {
+		return token.Minted{}, err
+	}
 	// 4 The token. Its id is the request's, so that log, token and answer agree.
 	minted, err := h.mint(ctx, d.event.ID, client, claims)
 	if err != nil {
@@ -62,4 +68,19 @@ func (h *Handler) issue(r *http.Request, d *decision) (token.Minted, error) {
 		return token.Minted{}, err
 	}
 	return minted, nil
+}
+
+// withinQuota counts a token that the client may have against its quota.
+//
+// Errors: countersign.Throttled, Unavailable.
+func (h *Handler) withinQuota(ctx context.Context, client *registry.Service) error {
+	wait, err := h.cfg.Registry.Take(ctx, client)
+	if err != nil {
+		return fmt.Errorf("take from the quota: %w", err)
+	}
+	if wait > 0 {
+		return &countersign.Error{Code: countersign.Throttled, Reason: countersign.ReasonQuotaExceeded,
+			Msg: "the quota of this client is used up; try again later", RetryAfter: wait}
+	}
+	return nil
 }

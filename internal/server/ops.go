@@ -11,8 +11,17 @@ import (
 // check is one thing that readiness depends on.
 type check struct {
 	name string
-	run  func(ctx context.Context) error
+	run  func(ctx context.Context) (state, error)
 }
+
+// state is how well a check that passes does so.
+type state string
+
+const (
+	healthy state = "ok"
+	// degraded: it is served, with what is known here.
+	degraded state = "degraded"
+)
 
 // opsHandler serves /livez, /readyz, /metrics and, where it is switched on, pprof.
 // It shows no names, tokens or reasons: it may be reachable by anybody (RULES G8).
@@ -32,16 +41,20 @@ func opsHandler(metrics http.Handler, checks []check, withPprof bool) http.Handl
 	return mux
 }
 
-// ready answers 200 when every check passes and 503 with the names of those that
+// ready answers 200 when every check passes, if only degraded, and 503 with the names of those that
 // do not; why they failed stands in the log.
 func ready(w http.ResponseWriter, r *http.Request, checks []check) {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
-	status, answer := http.StatusOK, map[string]string{"status": "ok"}
+	status, answer := http.StatusOK, map[string]string{"status": string(healthy)}
 	for _, c := range checks {
-		answer[c.name] = "ok"
-		if err := c.run(ctx); err != nil {
+		now, err := c.run(ctx)
+		answer[c.name] = string(now)
+		switch {
+		case err != nil:
 			status, answer["status"], answer[c.name] = http.StatusServiceUnavailable, "not ready", "failed"
+		case now != healthy && status == http.StatusOK:
+			answer["status"] = string(now)
 		}
 	}
 	writeHealth(w, status, answer)

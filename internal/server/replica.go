@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/config"
 	"github.com/countersign/countersign/internal/store/sqlstore"
 )
 
@@ -28,7 +29,34 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	if s.replica, err = s.folder.replicaName(); err != nil {
 		return err
 	}
-	return countersign.NewError(countersign.Unsupported, "", "store is not served by this version")
+	s.store, err = sqlstore.OpenPostgres(ctx, s.cfg.Store.Reveal(), sqlstore.PostgresOptions{})
+	return err
+}
+
+// Migrate brings the schema of the configured database up to date, and nothing else: New
+// does it too. Several may run at once, and beside servers of the version before.
+//
+// Errors: countersign.Invalid (the schema is newer than this program, or the data folder
+// is not ours), Conflict (a server has the data folder, with SQLite), Unavailable.
+func Migrate(ctx context.Context, cfg config.Config) error {
+	var (
+		db  *sqlstore.Store
+		err error
+	)
+	if !cfg.Store.IsZero() {
+		db, err = sqlstore.OpenPostgres(ctx, cfg.Store.Reveal(), sqlstore.PostgresOptions{})
+	} else {
+		folder, openErr := openDataFolder(cfg.Data)
+		if openErr != nil {
+			return openErr
+		}
+		defer func() { _ = folder.close() }()
+		db, err = sqlstore.OpenSQLite(ctx, folder.file("countersign.db"), sqlstore.Options{})
+	}
+	if err != nil {
+		return err
+	}
+	return db.Close()
 }
 
 // shared reports whether other processes may use the database too.

@@ -19,6 +19,9 @@ import (
 //	GET  /.well-known/openid-configuration              oauth  OpenID Connect Discovery 1.0
 //	GET  /.well-known/oauth-authorization-server        oauth  RFC 8414
 //	GET  /.well-known/jwks.json                         oauth  RFC 7517
+//	GET  /oauth2/revocations                            oauth  what was revoked: receivers follow it
+//	GET  /oauth2/revocations/jwks.json                  oauth  RFC 7517: the keys of that
+//	GET  /oauth2/policies/jwks.json                     oauth  RFC 7517: the keys of route policies
 //	     /api/iam/v1/admin/services[/NAME[/VERB]]       iam    services
 //	POST /api/iam/v1/admin/revocations                  iam    revoke
 //	GET  /api/iam/v1/admin/audit/events                 iam    audit query
@@ -28,7 +31,7 @@ func (s *Server) routes() (*http.ServeMux, error) {
 	var err error
 	s.oauth, err = oauth.New(oauth.Config{
 		Issuer: s.issuer, Keys: s.keys, Registry: s.registry, Minter: s.minter, Audit: s.audit,
-		Admin: s.admin, Authn: s.authn, SingleUse: s.store, IdentityRate: int(s.cfg.Limits.RequestsPerIdentity),
+		Admin: s.admin, Authn: s.authn, SingleUse: s.store, Epoch: s.epoch, IdentityRate: int(s.cfg.Limits.RequestsPerIdentity),
 		Logger: s.logger, ExposeReasons: s.cfg.ExposeReasons, Now: s.now, Sleep: s.sleep,
 	})
 	if err != nil {

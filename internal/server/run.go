@@ -25,7 +25,7 @@ const (
 func (s *Server) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	tasks := []func(context.Context) error{s.serveAPI, s.serveAdmin, s.serveOps, s.flushUsed}
+	tasks := []func(context.Context) error{s.serveAPI, s.serveAdmin, s.serveOps, s.flushUsed, s.registry.Follow, s.maintain}
 	done := make(chan error, len(tasks))
 	for _, task := range tasks {
 		go func() {
@@ -38,7 +38,9 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	go func() {
 		<-ctx.Done()
-		s.iam.Close() // lets queries that wait answer now, so that the drain is short
+		// Who waits is answered now, so that the drain is short.
+		s.iam.Close()
+		s.oauth.Release()
 	}()
 	s.logger.InfoContext(ctx, "serving", slog.String("issuer", s.issuer), slog.String("api", s.addresses.API), slog.String("ops", s.addresses.Ops))
 	var errs []error
@@ -65,7 +67,7 @@ func (s *Server) serveAdmin(ctx context.Context) error {
 }
 
 func (s *Server) serveOps(ctx context.Context) error {
-	checks := []check{{"store", s.store.Ping}}
+	checks := []check{{"store", s.storeReady}, {"clock", s.clockReady}}
 	// On loopback a page in a browser must not get here by a name of its own.
 	var hosts []string
 	if address, err := netip.ParseAddrPort(s.addresses.Ops); err == nil && address.Addr().IsLoopback() {

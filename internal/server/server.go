@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/countersign/countersign"
@@ -62,6 +63,7 @@ type Server struct {
 
 	store    *sqlstore.Store
 	replica  string // what this process calls itself among those that share the store
+	epoch    string // names the count of what was revoked
 	keys     *keys.Ring
 	audit    *audit.Log
 	registry *registry.Registry
@@ -72,6 +74,12 @@ type Server struct {
 	iam      *iam.API
 	mux      *http.ServeMux
 	tls      *tls.Config // nil = plain HTTP
+
+	// staleKeys: another process changed the keys; wake is sent to then.
+	staleKeys atomic.Bool
+	wake      chan struct{}
+	// complained is when maintain last told of each kind of trouble.
+	complained map[string]time.Time
 }
 
 // New opens and binds everything, and serves nothing yet. What it has opened it
@@ -81,7 +89,7 @@ type Server struct {
 // countersign.Conflict (another server has the data folder), countersign.Unavailable
 // (a port, the disk or the database can't be had).
 func New(ctx context.Context, opts Options) (*Server, error) {
-	s := &Server{cfg: opts.Config, logger: opts.Logger, now: opts.Now, sleep: opts.Sleep, metrics: telemetry.New(opts.Version)}
+	s := &Server{cfg: opts.Config, logger: opts.Logger, now: opts.Now, sleep: opts.Sleep, metrics: telemetry.New(opts.Version), wake: make(chan struct{}, 1), complained: make(map[string]time.Time)}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -96,9 +104,6 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 
 // open goes from the disk upwards: each step needs those before it.
 func (s *Server) open(ctx context.Context) (err error) {
-	if err = s.refuseUnserved(); err != nil {
-		return err
-	}
 	if s.folder, err = openDataFolder(s.cfg.Data); err != nil {
 		return err
 	}
@@ -118,7 +123,11 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err = s.openAudit(ctx); err != nil {
 		return err
 	}
-	if s.registry, err = registry.New(ctx, registry.Config{Store: s.store, Now: s.now}); err != nil {
+	s.registry, err = registry.New(ctx, registry.Config{
+		Store: s.store, Shared: s.shared(), MaxStaleness: s.cfg.Revocation.MaxStaleness, ServeStale: s.cfg.Revocation.ServeStale,
+		OnChange: s.changed, Logger: s.logger, Now: s.now,
+	})
+	if err != nil {
 		return err
 	}
 	s.metrics.CachedServices(s.registry.Len)
@@ -131,20 +140,6 @@ func (s *Server) open(ctx context.Context) (err error) {
 	s.addresses.URL = s.BaseURL()
 	s.warn(ctx)
 	return s.folder.writeListen(s.addresses)
-}
-
-// refuseUnserved refuses what the configuration knows and this version does not do yet:
-// whoever sets it relies on it.
-func (s *Server) refuseUnserved() error {
-	for key, set := range map[string]bool{
-		"store":                     !s.cfg.Store.IsZero(),
-		"keys.master.previous_file": s.cfg.Keys.PreviousMasterFile != "",
-	} {
-		if set {
-			return countersign.NewError(countersign.Unsupported, "", key+" is not served by this version")
-		}
-	}
-	return nil
 }
 
 // warn tells of settings that are allowed and easily mistaken.
@@ -160,15 +155,26 @@ func (s *Server) openKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var previous *keys.Master
+	if file := s.cfg.Keys.PreviousMasterFile; file != "" {
+		if previous, err = keys.LoadMaster(file, false); err != nil {
+			return err
+		}
+	}
 	var id [16]byte
 	_, _ = rand.Read(id[:])
 	deployment, err := s.store.SetMetaIfAbsent(ctx, metaDeployment, hex.EncodeToString(id[:]))
 	if err != nil {
 		return fmt.Errorf("name the deployment: %w", err)
 	}
+	_, _ = rand.Read(id[:])
+	if s.epoch, err = s.store.SetMetaIfAbsent(ctx, metaEpoch, hex.EncodeToString(id[:])); err != nil {
+		return fmt.Errorf("name the epoch: %w", err)
+	}
 	s.keys, err = keys.Open(ctx, keys.Config{
 		Store: s.store, Master: master, DeploymentID: deployment,
-		Algorithm: s.cfg.Tokens.SigningAlgorithm, TokenLifetime: maxTokenLifetime, Now: s.now,
+		Algorithm: s.cfg.Tokens.SigningAlgorithm, TokenLifetime: maxTokenLifetime,
+		PreviousMaster: previous, RotationPeriod: s.cfg.Keys.RotationPeriod, Now: s.now,
 	})
 	return err
 }
@@ -178,6 +184,9 @@ const maxTokenLifetime = time.Hour
 
 // metaDeployment is set when the master key is there: a store that has it has one.
 const metaDeployment = "deployment_id"
+
+// metaEpoch is another one after a restore.
+const metaEpoch = "epoch"
 
 func (s *Server) master(ctx context.Context) (*keys.Master, error) {
 	if s.cfg.Keys.MasterEnv != "" {
@@ -220,7 +229,7 @@ func (s *Server) openServices() (err error) {
 	if s.minter, err = token.New(token.Config{Issuer: s.issuer, Keys: s.keys, Lifetime: s.cfg.Tokens.Lifetime, Now: s.now}); err != nil {
 		return err
 	}
-	if s.admin, err = admin.New(admin.Config{Store: s.store, Audit: s.audit, Registry: s.registry, Keys: s.keys, Issuer: s.issuer, Now: s.now}); err != nil {
+	if s.admin, err = admin.New(admin.Config{Store: s.store, Audit: s.audit, Registry: s.registry, Keys: s.keys, Issuer: s.issuer, PendingFile: s.folder.file("pending.json"), Now: s.now}); err != nil {
 		return err
 	}
 	local := uint32(os.Geteuid()) //nolint:gosec // G115: user ids are 32 bits wide
