@@ -74,8 +74,8 @@ func (v *Verifier) Audience() string { return v.audience }
 
 // Close ends background refreshes and the following of revocation feeds, and waits for
 // them. Afterwards no key is fetched any more, and what is revoked is known no longer
-// than Config.MaxStaleness. A verifier that is never closed keeps one goroutine for each
-// feed that it follows.
+// than Config.MaxStaleness. A verifier that is never closed keeps one goroutine and one
+// connection for each feed that it follows.
 //
 // Errors: none.
 func (v *Verifier) Close() error {
