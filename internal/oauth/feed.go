@@ -101,7 +101,7 @@ func (h *Handler) Revocations(w http.ResponseWriter, r *http.Request) error {
 	}
 	header.Set("Content-Type", verify.FeedMediaType)
 	header.Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = w.Write(body) //nolint:gosec // G705: a JWS, and nosniff; an error means that the client has gone
+	_, _ = w.Write(body) // an error means that the client has gone
 	return nil
 }
 

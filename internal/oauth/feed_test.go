@@ -45,7 +45,7 @@ func (f *rig) openPage(tb testing.TB, text, keysPath string) verify.FeedPage {
 	if err := json.Unmarshal([]byte(f.do(tb, call{method: http.MethodGet, path: keysPath}).text), &set); err != nil {
 		tb.Fatal(err)
 	}
-	signed, err := jose.ParseSigned(text, []jose.SignatureAlgorithm{jose.EdDSA})
+	signed, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.EdDSA})
 	if err != nil {
 		tb.Fatal(err)
 	}
