@@ -1,11 +1,13 @@
 package iam
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/iamclient"
+	"github.com/countersign/countersign/internal/resource"
 	"github.com/countersign/countersign/internal/web"
 )
 
@@ -63,6 +65,12 @@ func (a *API) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	if a.mayKnowReason(r) {
 		problem.Reason = string(reason)
+	}
+	if documents, ok := errors.AsType[*resource.Error](err); ok && code == countersign.Invalid {
+		problem.Detail, problem.MoreProblems = "the documents are refused, all of them", documents.More
+		for _, p := range documents.Problems {
+			problem.Problems = append(problem.Problems, iamclient.ResourceProblem(p))
+		}
 	}
 	header := w.Header()
 	if status == http.StatusUnauthorized || reason == countersign.ReasonScopeMissing {

@@ -13,14 +13,18 @@ import (
 	"github.com/countersign/countersign/internal/audit"
 	"github.com/countersign/countersign/internal/authn"
 	"github.com/countersign/countersign/internal/iamclient"
+	"github.com/countersign/countersign/internal/keys"
 	"github.com/countersign/countersign/internal/web"
 )
 
-// Config of an [API]. Authn, Admin and Audit are required.
+// Config of an [API]. All fields up to Issuer are required.
 type Config struct {
 	Authn *authn.Authenticator
 	Admin *admin.Admin
 	Audit *audit.Log
+	// Keys sign the route policies that receivers fetch, as those of Issuer.
+	Keys   *keys.Ring
+	Issuer string
 	// ExposeReasons adds the reason to what refused callers over TCP get; the Unix
 	// socket always gets it.
 	ExposeReasons bool
@@ -38,7 +42,10 @@ type API struct {
 	exposeReasons bool
 	logger        *slog.Logger
 	now           func() time.Time
+	keys          *keys.Ring
+	issuer        string
 
+	policies routePolicies
 	batches  *batches
 	stopping context.Context // ends what waits; see Close
 	stop     context.CancelFunc
@@ -54,8 +61,8 @@ type Route struct {
 //
 // Errors: countersign.Invalid when a part is missing.
 func New(cfg Config) (*API, error) {
-	if cfg.Authn == nil || cfg.Admin == nil || cfg.Audit == nil {
-		return nil, countersign.NewError(countersign.Invalid, "", "the IAM API needs authn, admin and an audit log")
+	if cfg.Authn == nil || cfg.Admin == nil || cfg.Audit == nil || cfg.Keys == nil || cfg.Issuer == "" {
+		return nil, countersign.NewError(countersign.Invalid, "", "the IAM API needs authn, admin, an audit log, keys and an issuer")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -65,7 +72,7 @@ func New(cfg Config) (*API, error) {
 	}
 	a := &API{
 		authn: cfg.Authn, admin: cfg.Admin, audit: cfg.Audit,
-		exposeReasons: cfg.ExposeReasons, logger: cfg.Logger, now: cfg.Now,
+		exposeReasons: cfg.ExposeReasons, logger: cfg.Logger, now: cfg.Now, keys: cfg.Keys, issuer: cfg.Issuer,
 		batches: newBatches(maxBatches),
 	}
 	a.stopping, a.stop = context.WithCancel(context.Background())
@@ -80,17 +87,31 @@ func (a *API) Close() { a.stop() }
 // 405, and every other path below the base with 404.
 func (a *API) Routes() []Route {
 	operations := map[string]web.Handler{
-		"POST /admin/services":                administer(a, "service.create", parseCreateService, a.createService),
-		"GET /admin/services":                 administer(a, "service.list", parseListServices, a.listServices),
-		"GET /admin/services/{name}":          administer(a, "service.get", parseGetService, a.getService),
-		"DELETE /admin/services/{name}":       administer(a, "service.delete", parseChangeService, a.deleteService),
-		"POST /admin/services/{name}/rotate":  administer(a, "service.rotate", parseRotateSecret, a.rotateSecret),
-		"POST /admin/services/{name}/disable": administer(a, "service.disable", parseChangeService, a.disableService),
-		"POST /admin/services/{name}/enable":  administer(a, "service.enable", parseChangeService, a.enableService),
-		"POST /admin/revocations":             administer(a, "revoke", parseRevoke, a.revoke),
-		"GET /admin/audit/events":             administer(a, "audit.query", parseAuditQuery, a.queryAudit),
-		"POST /admin/audit/verify":            administer(a, "audit.verify", parseVerifyAudit, a.verifyAudit),
-		"POST /system/audit/events":           a.report,
+		"POST /admin/services":                  administer(a, "service.create", parseCreateService, a.createService),
+		"GET /admin/services":                   administer(a, "service.list", parseListServices, a.listServices),
+		"GET /admin/services/{name}":            administer(a, "service.get", parseGetService, a.getService),
+		"DELETE /admin/services/{name}":         administer(a, "service.delete", parseChangeService, a.deleteService),
+		"POST /admin/services/{name}/rotate":    administer(a, "service.rotate", parseRotateSecret, a.rotateSecret),
+		"POST /admin/services/{name}/disable":   administer(a, "service.disable", parseChangeService, a.disableService),
+		"POST /admin/services/{name}/enable":    administer(a, "service.enable", parseChangeService, a.enableService),
+		"POST /admin/revocations":               administer(a, "revoke", parseRevoke, a.revoke),
+		"POST /admin/resources":                 administer(a, "apply", parseApply, a.apply),
+		"GET /admin/resources/{kind}":           administer(a, "resource.list", parseListObjects, a.listObjects),
+		"GET /admin/resources/{kind}/{name}":    administer(a, "resource.get", parseGetObject, a.getObject),
+		"DELETE /admin/resources/{kind}/{name}": administer(a, "resource.delete", parseDeleteObject, a.deleteObject),
+		"GET /admin/keys":                       administer(a, "key.list", parseListKeys, a.listKeys),
+		"POST /admin/keys/rotate":               administer(a, "key.rotate", parseRotateKeys, a.rotateKeys),
+		"POST /admin/keys/rewrap":               administer(a, "key.rewrap", parseRewrapKeys, a.rewrapKeys),
+		"GET /admin/audit/events":               administer(a, "audit.query", parseAuditQuery, a.queryAudit),
+		"POST /admin/audit/verify":              administer(a, "audit.verify", parseVerifyAudit, a.verifyAudit),
+		"POST /system/audit/events":             a.report,
+		"GET /system/route-policies/{service}":  a.routePolicies,
+	}
+	for collection, of := range collections {
+		path := " /admin/" + collection
+		operations["GET"+path] = administer(a, of.action+".list", parseListObjects, a.listObjects)
+		operations["GET"+path+"/{name}"] = administer(a, of.action+".get", parseGetObject, a.getObject)
+		operations["DELETE"+path+"/{name}"] = administer(a, of.action+".delete", parseDeleteObject, a.deleteObject)
 	}
 	methods := map[string][]string{}
 	var routes []Route

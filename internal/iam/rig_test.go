@@ -58,7 +58,7 @@ func newRigWith(t *testing.T, cfg rigConfig) *rig {
 	must(t, err)
 	r.minter, err = token.New(token.Config{Issuer: issuer, Keys: r.Keys, Now: r.Clock.Now})
 	must(t, err)
-	r.api, err = iam.New(iam.Config{Authn: authenticator, Admin: administration, Audit: r.Audit,
+	r.api, err = iam.New(iam.Config{Authn: authenticator, Admin: administration, Audit: r.Audit, Keys: r.Keys, Issuer: issuer,
 		ExposeReasons: cfg.exposeReasons, Logger: logger, Now: r.Clock.Now})
 	must(t, err)
 	r.serve(t, logger)

@@ -242,7 +242,9 @@ func TestOtherPathsAndMethods(t *testing.T) {
 		{"GET", "/admin/services/a/rotate", "POST", 405},
 		{"GET", "/system/audit/events", "POST", 405},
 		{"GET", "/admin", "", 404},
-		{"GET", "/admin/keys", "", 404},
+		{"GET", "/admin/sessions", "", 404},
+		{"DELETE", "/admin/keys", "GET", 405},
+		{"PUT", "/admin/resources", "POST", 405},
 		{"GET", "/admin/services/a/b/c", "", 404},
 		{"GET", "/", "", 404},
 	} {

@@ -28,6 +28,49 @@ type Problem struct {
 	// Reason is a countersign.Reason; left out for callers who may not know it.
 	Reason    string `json:"reason,omitempty"`
 	RequestID string `json:"request_id,omitempty"`
+	// Problems are what is wrong with the documents of a refused [Apply]; MoreProblems
+	// tells that there are others.
+	Problems     []ResourceProblem `json:"problems,omitempty"`
+	MoreProblems bool              `json:"more_problems,omitempty"`
+}
+
+// ProblemsError says what is wrong with documents. It wraps the server's error.
+type ProblemsError struct {
+	Problems []ResourceProblem
+	// More tells that there were further ones.
+	More bool
+	err  error
+}
+
+// Error returns one line for each problem: "file:line:col: path: message".
+func (e *ProblemsError) Error() string {
+	lines := make([]string, 0, len(e.Problems)+1)
+	for _, p := range e.Problems {
+		lines = append(lines, p.String())
+	}
+	if e.More {
+		lines = append(lines, "and more")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap returns the server's error.
+func (e *ProblemsError) Unwrap() error { return e.err }
+
+// String returns "file:line:col: path: message", without what could steer a terminal.
+func (p ResourceProblem) String() string {
+	text := p.File
+	if p.Line > 0 {
+		text += ":" + strconv.Itoa(p.Line) + ":" + strconv.Itoa(p.Column)
+	}
+	if p.Path != "" {
+		text += ": " + p.Path
+	}
+	text += ": " + p.Message
+	if p.Nearest != "" {
+		text += "; did you mean " + strconv.Quote(p.Nearest) + "?"
+	}
+	return printable(text)
 }
 
 // codeOfStatus gives the code for an answer that names none of ours: from a proxy
@@ -80,6 +123,9 @@ func decodeError(response *http.Response, body []byte) error {
 	}
 	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 && seconds < 86400 {
 		e.RetryAfter = time.Duration(seconds) * time.Second
+	}
+	if len(answer.Problems) > 0 {
+		return &ProblemsError{Problems: answer.Problems, More: answer.MoreProblems, err: e}
 	}
 	return e
 }

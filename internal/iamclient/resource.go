@@ -15,7 +15,7 @@ type File struct {
 	Content string `json:"content"`
 }
 
-// Apply is the body of POST /admin/resources/apply.
+// Apply is the body of POST /admin/resources.
 type Apply struct {
 	Files []File `json:"files"`
 	// Owner is the label that every object gets which is written; objects of another
@@ -95,11 +95,11 @@ type ObjectList struct {
 
 // Apply makes documents hold, all or none of them.
 //
-// Errors: countersign.Invalid ([Problems] in the chain when it is the documents), Denied,
+// Errors: countersign.Invalid ([*ProblemsError] in the chain when it is the documents), Denied,
 // Conflict, and as [Client].
 func (c *Client) Apply(ctx context.Context, in Apply) (AppliedList, error) {
 	var out AppliedList
-	err := c.do(ctx, call{method: http.MethodPost, path: "/admin/resources/apply", body: in}, &out)
+	err := c.do(ctx, call{method: http.MethodPost, path: "/admin/resources", body: in}, &out)
 	return out, err
 }
 

@@ -28,17 +28,22 @@ type Revoke struct {
 	All bool `json:"all,omitempty"`
 	// Before, beside Issuer or All: only what was issued until then; left out = until now.
 	Before time.Time `json:"before,omitzero"`
+	// Local: it holds in the process that is asked at once, also when that has lost its
+	// database, which gets it later (RULES E4).
+	Local bool `json:"local,omitempty"`
 }
 
 // The outcomes of a revocation.
 const (
-	Revoked        = "revoked"
+	Revoked = "revoked"
+	// RevokedHere holds in the process that was asked and is not stored yet.
+	RevokedHere    = "revoked_here"
 	AlreadyExpired = "already_expired"
 )
 
 // Revocation is the answer to [Revoke].
 type Revocation struct {
-	// Status is [Revoked] or [AlreadyExpired], where nothing was left to do.
+	// Status is [Revoked], [RevokedHere], or [AlreadyExpired] where nothing was left to do.
 	Status  string `json:"status"`
 	JTI     string `json:"jti,omitempty"`
 	Service string `json:"service,omitempty"`
@@ -62,7 +67,17 @@ func (c *Client) Revoke(ctx context.Context, in Revoke) (Revocation, error) {
 // Errors: countersign.Invalid (not a token of ours), and as [Client].
 func (c *Client) RevokeToken(ctx context.Context, token countersign.Secret) (Revocation, error) {
 	var out Revocation
-	body := map[string]string{"token": token.Reveal()}
+	body := map[string]any{"token": token.Reveal()}
+	err := c.do(ctx, call{method: http.MethodPost, path: "/admin/revocations", body: body}, &out)
+	return out, err
+}
+
+// RevokeTokenHere is [Client.RevokeToken] with [Revoke].Local.
+//
+// Errors: countersign.Invalid (not a token of ours), and as [Client].
+func (c *Client) RevokeTokenHere(ctx context.Context, token countersign.Secret) (Revocation, error) {
+	var out Revocation
+	body := map[string]any{"token": token.Reveal(), "local": true}
 	err := c.do(ctx, call{method: http.MethodPost, path: "/admin/revocations", body: body}, &out)
 	return out, err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/resource"
 	"github.com/countersign/countersign/internal/store"
 )
 
@@ -22,8 +23,10 @@ const (
 
 // changed is told of every change that this process or another one made.
 func (s *Server) changed(c store.Change) {
-	switch c.Kind {
-	case "", "SigningKey":
+	if c.Kind == "" || c.Kind == resource.KindRoutePolicy {
+		s.iam.PoliciesChanged()
+	}
+	if c.Kind == "" || c.Kind == "SigningKey" {
 		s.staleKeys.Store(true)
 		select {
 		case s.wake <- struct{}{}:

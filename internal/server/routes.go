@@ -23,10 +23,15 @@ import (
 //	GET  /oauth2/revocations/jwks.json                  oauth  RFC 7517: the keys of that
 //	GET  /oauth2/policies/jwks.json                     oauth  RFC 7517: the keys of route policies
 //	     /api/iam/v1/admin/services[/NAME[/VERB]]       iam    services
+//	POST /api/iam/v1/admin/resources                    iam    apply
+//	     /api/iam/v1/admin/resources/KIND[/NAME]        iam    objects of every kind
+//	     /api/iam/v1/admin/{issuers,route-policies}…    iam    the same by collection
+//	     /api/iam/v1/admin/keys[/{rotate,rewrap}]       iam    signing keys
 //	POST /api/iam/v1/admin/revocations                  iam    revoke
 //	GET  /api/iam/v1/admin/audit/events                 iam    audit query
 //	POST /api/iam/v1/admin/audit/verify                 iam    audit verify
 //	POST /api/iam/v1/system/audit/events                iam    receivers report
+//	GET  /api/iam/v1/system/route-policies/SERVICE      iam    receivers fetch
 func (s *Server) routes() (*http.ServeMux, error) {
 	var err error
 	s.oauth, err = oauth.New(oauth.Config{
@@ -38,7 +43,7 @@ func (s *Server) routes() (*http.ServeMux, error) {
 		return nil, err
 	}
 	s.iam, err = iam.New(iam.Config{
-		Authn: s.authn, Admin: s.admin, Audit: s.audit, ExposeReasons: s.cfg.ExposeReasons, Logger: s.logger, Now: s.now,
+		Authn: s.authn, Admin: s.admin, Audit: s.audit, Keys: s.keys, Issuer: s.issuer, ExposeReasons: s.cfg.ExposeReasons, Logger: s.logger, Now: s.now,
 	})
 	if err != nil {
 		return nil, err
