@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -154,4 +155,11 @@ func summary(items []iamclient.Applied) string {
 
 // refusedDocuments prints what is wrong with documents, one problem a line, as
 // file:line:col: path: message. Any other error is left to be told as usual.
-func refusedDocuments(_ io.Writer, err error) error { return err }
+func refusedDocuments(w io.Writer, err error) error {
+	problems, ok := errors.AsType[*iamclient.ProblemsError](err)
+	if !ok {
+		return err
+	}
+	_, _ = fmt.Fprintln(w, problems.Error())
+	return countersign.NewError(countersign.Invalid, countersign.ReasonResourceInvalid, "nothing was applied")
+}

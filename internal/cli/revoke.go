@@ -17,9 +17,15 @@ type revokeCommand struct {
 	All     revokeAll     `cmd:"" help:"End every token of this server."`
 }
 
+// revokeHere is embedded in every revocation.
+type revokeHere struct {
+	Local bool `help:"In this replica at once, also when it has lost its database, which gets it later."`
+}
+
 type revokeToken struct {
 	target
 	output
+	revokeHere
 	Token string `arg:"" help:"The token, or - to read it from stdin."`
 }
 
@@ -40,7 +46,11 @@ func (c *revokeToken) Run(ctx context.Context, p *Process) error {
 		return err
 	}
 	defer client.Close()
-	revocation, err := client.RevokeToken(ctx, token)
+	revoke := client.RevokeToken
+	if c.Local {
+		revoke = client.RevokeTokenHere
+	}
+	revocation, err := revoke(ctx, token)
 	if err != nil {
 		return err
 	}
@@ -50,6 +60,7 @@ func (c *revokeToken) Run(ctx context.Context, p *Process) error {
 type revokeService struct {
 	target
 	output
+	revokeHere
 	Name string `arg:"" help:"The service's name."`
 }
 
@@ -68,7 +79,7 @@ func (c *revokeService) Run(ctx context.Context, p *Process) error {
 		return err
 	}
 	defer client.Close()
-	revocation, err := client.RevokeService(ctx, c.Name)
+	revocation, err := client.Revoke(ctx, iamclient.Revoke{Service: c.Name, Local: c.Local})
 	if err != nil {
 		return err
 	}
@@ -91,6 +102,7 @@ func (b revokeBefore) time() (time.Time, error) {
 type revokeSubject struct {
 	target
 	output
+	revokeHere
 	revokeBefore
 	Issuer  string `arg:"" help:"The issuer, exactly as in the tokens' iss."`
 	Subject string `arg:"" help:"The user, exactly as in the tokens' sub."`
@@ -110,12 +122,13 @@ func (c *revokeSubject) Run(ctx context.Context, p *Process) error {
 		return usageError{"name the issuer and the subject"}
 	}
 	what := fmt.Sprintf("all tokens of subject %s at issuer %s", quoteIfNeeded(c.Subject), quoteIfNeeded(c.Issuer))
-	return revokeMany(ctx, p, c.target, c.output, c.revokeBefore, iamclient.Revoke{Issuer: c.Issuer, Subject: c.Subject}, what)
+	return revokeMany(ctx, p, c.target, c.output, c.revokeBefore, iamclient.Revoke{Issuer: c.Issuer, Subject: c.Subject, Local: c.Local}, what)
 }
 
 type revokeIssuer struct {
 	target
 	output
+	revokeHere
 	revokeBefore
 	URL string `arg:"" name:"url" help:"The issuer, exactly as in the tokens' iss."`
 }
@@ -134,12 +147,13 @@ func (c *revokeIssuer) Run(ctx context.Context, p *Process) error {
 		return usageError{"name the issuer"}
 	}
 	what := "all tokens of issuer " + quoteIfNeeded(c.URL)
-	return revokeMany(ctx, p, c.target, c.output, c.revokeBefore, iamclient.Revoke{Issuer: c.URL}, what)
+	return revokeMany(ctx, p, c.target, c.output, c.revokeBefore, iamclient.Revoke{Issuer: c.URL, Local: c.Local}, what)
 }
 
 type revokeAll struct {
 	target
 	output
+	revokeHere
 	revokeBefore
 	Yes bool `help:"Do it without being asked."`
 }
@@ -158,7 +172,7 @@ func (c *revokeAll) Run(ctx context.Context, p *Process) error {
 		return countersign.NewError(countersign.Precondition, "",
 			"nothing was done: every service would need a new token; if that is meant, use --yes")
 	}
-	return revokeMany(ctx, p, c.target, c.output, c.revokeBefore, iamclient.Revoke{All: true}, "every token")
+	return revokeMany(ctx, p, c.target, c.output, c.revokeBefore, iamclient.Revoke{All: true, Local: c.Local}, "every token")
 }
 
 func revokeMany(ctx context.Context, p *Process, t target, out output, b revokeBefore, in iamclient.Revoke, what string) error {
@@ -182,8 +196,11 @@ func revokeMany(ctx context.Context, p *Process, t target, out output, b revokeB
 }
 
 func printRevocation(p *Process, client *iamclient.Client, out output, r iamclient.Revocation, what string) error {
-	if r.Status == iamclient.AlreadyExpired {
+	switch r.Status {
+	case iamclient.AlreadyExpired:
 		what += " (expired already: nothing to do)"
+	case iamclient.RevokedHere:
+		what += ", here; the database gets it when it is back,"
 	}
 	wrote(p, client, "revoked "+what)
 	if out.json() {

@@ -37,6 +37,7 @@ type commands struct {
 	Serve      serveCommand      `cmd:"" help:"Run the server."`
 	Demo       demoCommand       `cmd:"" help:"Play the whole story on this machine."`
 	Init       initCommand       `cmd:"" help:"Write a config file with every key and its default."`
+	Migrate    migrateCommand    `cmd:"" help:"Bring the database's schema up to date."`
 	Apply      applyCommand      `cmd:"" help:"Make resource documents hold."`
 	Diff       diffCommand       `cmd:"" help:"Show what apply would change."`
 	Get        getCommand        `cmd:"" help:"Show one object, or all of a kind."`

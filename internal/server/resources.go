@@ -50,8 +50,12 @@ func (s *Server) applyResources(ctx context.Context) error {
 func readResources(paths []string) ([]admin.File, error) {
 	var files []admin.File
 	budget := int64(maxResources)
-	for _, path := range paths {
-		err := filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
+	for _, configured := range paths {
+		path, err := filepath.EvalSymlinks(configured) // a folder may be mounted behind a link
+		if err != nil {
+			return nil, resourcesError(configured, err)
+		}
+		err = filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
 			switch {
 			case err != nil:
 				return err
@@ -71,7 +75,7 @@ func readResources(paths []string) ([]admin.File, error) {
 			return err
 		})
 		if err != nil {
-			return nil, resourcesError(path, err)
+			return nil, resourcesError(configured, err)
 		}
 	}
 	return files, nil

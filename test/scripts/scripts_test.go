@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,8 +20,6 @@ import (
 
 	"github.com/countersign/countersign/internal/cli"
 	"github.com/countersign/countersign/internal/demo"
-	"github.com/countersign/countersign/internal/iam"
-	"github.com/countersign/countersign/internal/iamclient"
 )
 
 func TestMain(m *testing.M) {
@@ -50,22 +47,9 @@ func TestScripts(t *testing.T) {
 			"cut":   cutTail,
 			"kid":   keyID,
 		},
-		Condition:           served,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
-}
-
-// served is the condition [served:PATH]: whether the IAM API has URLs that start so. A
-// session whose commands no server answers yet is skipped by it.
-func served(condition string) (bool, error) {
-	path, ok := strings.CutPrefix(condition, "served:")
-	if !ok {
-		return false, fmt.Errorf("unknown condition %q", condition)
-	}
-	return slices.ContainsFunc(new(iam.API).Routes(), func(r iam.Route) bool {
-		return strings.Contains(r.Pattern, iamclient.BasePath+path)
-	}), nil
 }
 
 // ready [FOLDER] waits until the server of that data folder answers, and sets $API
