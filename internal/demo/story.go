@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/iamclient"
@@ -59,6 +60,8 @@ func (s *stage) story(alice string) []step {
 			play: s.bearer(alice, http.MethodPost, s.parse, "/v1/internal/reindex")},
 		{title: "document-service, without that scope, at the machine-only door", status: 403, reason: countersign.ReasonScopeMissing,
 			play: s.asService(s.documents, s.parse, http.MethodPost, "/v1/internal/reindex")},
+		{title: "an administrator revokes the tokens of nightly-cleanup, whose token worked a moment ago: the receiver refuses it", status: 401, reason: countersign.ReasonTokenRevoked,
+			play: s.revokedInMidStory},
 		{title: "an administrator disables nightly-cleanup, which then asks for a token", status: 401, reason: countersign.ReasonClientDisabled,
 			play: s.disabledAsksForToken},
 		{title: "the audit trail of it all is verified", status: 200, play: s.auditTrail},
@@ -108,6 +111,37 @@ func (s *stage) send(ctx context.Context, client *http.Client, method, target, t
 	out := reply{status: response.StatusCode}
 	_ = json.Unmarshal(body, &out) // a body that is no JSON says nothing that we look at
 	return out, nil
+}
+
+// reach is how soon a revocation must have reached the receivers.
+const reach = time.Second
+
+// revokedInMidStory holds on to one token, as a thief would, who never asks for another.
+func (s *stage) revokedInMidStory(ctx context.Context) (reply, error) {
+	held, err := s.cleanup.source.Token(ctx, s.documents.name)
+	if err != nil {
+		return reply{}, fmt.Errorf("get a token: %w", err)
+	}
+	call := s.bearer(held.Value.Reveal(), http.MethodDelete, s.documents, "/v1/documents/old")
+	if before, err := call(ctx); err != nil || before.status != http.StatusOK {
+		return before, err
+	}
+	if _, err := s.admin.RevokeService(ctx, s.cleanup.name); err != nil {
+		return reply{}, fmt.Errorf("revoke: %w", err)
+	}
+	for began := time.Now(); ; {
+		after, err := call(ctx)
+		took := time.Since(began)
+		if err != nil || after.status != http.StatusOK || took > reach {
+			after.note = fmt.Sprintf("%d ms after the revocation", took.Milliseconds())
+			return after, err
+		}
+		select {
+		case <-time.After(5 * time.Millisecond): // the receiver hears of it by itself
+		case <-ctx.Done():
+			return reply{}, ctx.Err()
+		}
+	}
 }
 
 // disabledAsksForToken uses a fresh source: the one in use still holds a token.
@@ -172,5 +206,5 @@ func (s *stage) auditTrail(ctx context.Context) (reply, error) {
 // refusals are the reasons that the story must have left in the audit log.
 var refusals = []countersign.Reason{
 	countersign.ReasonServiceNotAllowed, countersign.ReasonTokenMissing, countersign.ReasonUserNotAllowed,
-	countersign.ReasonServiceRequired, countersign.ReasonScopeMissing, countersign.ReasonClientDisabled,
+	countersign.ReasonServiceRequired, countersign.ReasonScopeMissing, countersign.ReasonTokenRevoked, countersign.ReasonClientDisabled,
 }

@@ -30,7 +30,7 @@ func refusedEverywhere(t *testing.T, w *world, r *receiver, token string, reason
 	}
 }
 
-// Bad tokens at a receiver of the public SDK: issue 2's list. Those of the first half
+// Bad tokens at a receiver of the public SDK. Those of the first half
 // are signed with the server's own key, so that only the content is wrong.
 func TestBadTokensAtAReceiver(t *testing.T) {
 	t.Parallel()

@@ -22,7 +22,7 @@ func header(pairs ...string) http.Header {
 
 func encoded(text string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(text)) }
 
-// Bad input at the token endpoint: issue 2's list, each with its status and word.
+// Bad input at the token endpoint: a list of them, each with its status and word.
 func TestBadTokenRequests(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
