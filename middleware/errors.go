@@ -51,6 +51,7 @@ const (
 	unauthenticated   = "unauthenticated" // in the body only: the challenge carries no error code
 	insufficientScope = "insufficient_scope"
 	serviceNotAllowed = "service_not_allowed"
+	routeNotAllowed   = "route_not_allowed"
 )
 
 // wireOf returns how err looks to the caller.
@@ -64,6 +65,8 @@ func wireOf(err error) wireError {
 		switch countersign.ReasonOf(err) {
 		case countersign.ReasonServiceNotAllowed, countersign.ReasonServiceRequired:
 			e.word = serviceNotAllowed
+		case countersign.ReasonRouteNotAllowed, countersign.ReasonRouteNotCanonical:
+			e.word = routeNotAllowed
 		}
 	}
 	return e
@@ -109,7 +112,7 @@ func (s *settings) writeError(w http.ResponseWriter, d denial, id string) {
 // service that may not call, so it gets none.
 func (s *settings) challengeFor(wire wireError, scope string) string {
 	switch wire.word {
-	case serviceNotAllowed:
+	case serviceNotAllowed, routeNotAllowed:
 		return ""
 	case unauthenticated:
 		return s.challenge
