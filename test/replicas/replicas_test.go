@@ -175,7 +175,10 @@ func TestReplicasSeeEachOthersChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := func(r *replica) int { status, _ := r.token(t.Context(), http.DefaultClient, credentials.ClientSecret); return status }
+	got := func(r *replica) int {
+		status, _ := r.token(t.Context(), http.DefaultClient, credentials.ClientSecret)
+		return status
+	}
 	for name, r := range map[string]*replica{"where it was made": a, "the other": b} {
 		if status := got(r); status != http.StatusOK {
 			t.Errorf("%s: %d %s", name, status, r.log)
