@@ -65,12 +65,13 @@ type replica struct {
 }
 
 // start runs a server on dsn with the master key file; issuer is the same for all.
-func start(t *testing.T, dsn, master, issuer string) *replica {
+func start(t *testing.T, dsn, master, issuer string, environ ...string) *replica {
 	t.Helper()
 	r := &replica{data: filepath.Join(t.TempDir(), "data"), log: &strings.Builder{}}
 	r.command = exec.Command(binary, "serve", "--data", r.data)
 	r.command.Env = append(os.Environ(), "COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0",
 		"COUNTERSIGN_STORE="+dsn, "COUNTERSIGN_KEYS_MASTER_FILE="+master, "COUNTERSIGN_ISSUER="+issuer)
+	r.command.Env = append(r.command.Env, environ...)
 	r.command.Stderr = r.log
 	if err := r.command.Start(); err != nil {
 		t.Fatal(err)
@@ -110,6 +111,21 @@ func (r *replica) ready() bool {
 	}
 	_ = response.Body.Close()
 	return response.StatusCode == http.StatusOK
+}
+
+// health is what /readyz says.
+func (r *replica) health(t *testing.T) (int, string) {
+	t.Helper()
+	response, err := http.Get(r.ops + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
 }
 
 // eventually asks until the answer is yes: another process gets there by itself.
@@ -241,6 +257,11 @@ func TestOutage(t *testing.T) {
 		}
 		time.Sleep(200 * time.Millisecond) // the outage takes its time
 	}
+	for i, r := range replicas {
+		if status, text := r.health(t); status != http.StatusOK || !strings.Contains(text, "degraded") {
+			t.Errorf("replica %d in the outage: %d %s", i, status, text)
+		}
+	}
 	during := count() - before
 	cluster.Start(t)
 	eventually(t, 30*time.Second, "administrators can write again", func() bool {
@@ -289,4 +310,40 @@ func missingEvents(t *testing.T, r *replica, issued []string) []string {
 		}
 	}
 	return missing
+}
+
+// RULES E4: past max_staleness what could be revoked is answered 503, never 403 and never
+// yes, and the replica takes itself out.
+func TestRuleE4StaleReplicaRefuses(t *testing.T) {
+	t.Parallel()
+	cluster := storetest.NewCluster(t)
+	r := start(t, cluster.NewDatabase(t), newMaster(t), issuer, "COUNTERSIGN_REVOCATION_MAX_STALENESS=5s")
+	credentials, err := r.admin.CreateService(t.Context(), iamclient.CreateService{Name: "document-service", Audiences: []string{"parse-service"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := func() int {
+		status, _ := r.token(t.Context(), http.DefaultClient, credentials.ClientSecret)
+		return status
+	}
+	if status := got(); status != http.StatusOK {
+		t.Fatal(status)
+	}
+	cluster.Stop(t)
+	stopped := time.Now()
+	eventually(t, 30*time.Second, "a stale replica refuses", func() bool {
+		status := got()
+		if status != http.StatusOK && status != http.StatusServiceUnavailable {
+			t.Fatalf("in the outage: %d", status)
+		}
+		return status == http.StatusServiceUnavailable
+	})
+	if took := time.Since(stopped); took < 4*time.Second {
+		t.Errorf("it refused after %v already", took)
+	}
+	if status, text := r.health(t); status != http.StatusServiceUnavailable {
+		t.Errorf("readiness: %d %s", status, text)
+	}
+	cluster.Start(t)
+	eventually(t, 30*time.Second, "it serves again", func() bool { return got() == http.StatusOK })
 }
