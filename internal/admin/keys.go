@@ -17,9 +17,10 @@ const serverItself = "server"
 func (a *Admin) SigningKeys() []store.SigningKey { return a.keys.List() }
 
 // RotateKeys lets a new key of a purpose take over as soon as verifiers can know it, and
-// returns what was made.
+// returns what was made: nothing where a successor takes over as soon anyway.
 //
-// Errors: countersign.Invalid (no such purpose), Denied, Unavailable.
+// Errors: countersign.Invalid (no such purpose, the master key was replaced meanwhile),
+// Denied, Unavailable.
 func (a *Admin) RotateKeys(ctx context.Context, actor Actor, purpose string) ([]store.SigningKey, error) {
 	var made []store.SigningKey
 	c := &change{actor: actor, action: "key.rotate", several: true}
@@ -32,7 +33,11 @@ func (a *Admin) RotateKeys(ctx context.Context, actor Actor, purpose string) ([]
 	}
 	err = a.changeKeys(ctx, c, func(ctx context.Context, tx store.Tx) (err error) {
 		made, err = a.keys.RotateIn(ctx, tx, p)
-		a.tellOfKeys(c, "purpose="+purpose, made)
+		detail := "purpose=" + purpose
+		if len(made) == 0 {
+			detail += " under way already"
+		}
+		a.tellOfKeys(c, detail, made)
 		return err
 	})
 	return made, err
@@ -42,7 +47,8 @@ func (a *Admin) RotateKeys(ctx context.Context, actor Actor, purpose string) ([]
 // set, and the feed of revocations names it (RULES B6). It returns what was made in its
 // place.
 //
-// Errors: countersign.NotFound, Denied, Unavailable.
+// Errors: countersign.NotFound, Invalid (the master key was replaced meanwhile), Denied,
+// Unavailable.
 func (a *Admin) CompromiseKey(ctx context.Context, actor Actor, kid string) ([]store.SigningKey, error) {
 	var made []store.SigningKey
 	c := &change{actor: actor, action: "key.compromised", several: true}
@@ -86,7 +92,7 @@ func (a *Admin) RewrapKeys(ctx context.Context, actor Actor) (count int, err err
 // MaintainKeys makes the keys that their schedule asks for, if it does. The server calls it
 // now and then.
 //
-// Errors: countersign.Unavailable.
+// Errors: countersign.Invalid (the master key was replaced meanwhile), Unavailable.
 func (a *Admin) MaintainKeys(ctx context.Context) error {
 	if !a.keys.Due() {
 		return nil

@@ -73,6 +73,10 @@ func TestKeysAreMaintainedAndRotated(t *testing.T) {
 	if len(made) != 1 || !slices.ContainsFunc(r.SigningKeys(), func(k store.SigningKey) bool { return k.KID == made[0].KID && len(k.Sealed) == 0 }) {
 		t.Errorf("made %+v", made)
 	}
+	again, err := r.RotateKeys(t.Context(), super(), "token")
+	if rotations := r.Events(t, audit.Query{Action: "key.rotate"}); err != nil || len(again) != 0 || len(rotations) != 2 {
+		t.Errorf("while one is under way: made %+v, %d events, %v", again, len(rotations), err)
+	}
 	r.Clock.Advance(made[0].UseFrom.Sub(r.Clock.Now()))
 	must(t, r.MaintainKeys(t.Context()))
 	if r.tokenKey(t) != made[0].KID || r.Keys.Due() {

@@ -8,6 +8,16 @@
 // so that a row can't pass one key off as another. Nothing here prints a key: every
 // type that holds one writes REDACTED.
 //
+// Where no key is left whose time is now, because every server was off for longer than a
+// period or the key in use was compromised, one is made that signs at once: verifiers ask
+// again for a key id that they don't know.
+//
+// The master key can be replaced (RULES B8): a ring opens what either the master key or the
+// one before has sealed, and RewrapIn seals all of it under the new one. The key of the
+// client secrets' hashes is a sealed value of its own, "client_secret_key" in the store's
+// settings, so that the hashes outlive the master key. A store from before that value gets
+// the key that was derived from its master key then.
+//
 // It does not mint tokens (package token), does not verify them (package verify) and
 // does not serve the JWK set (package oauth).
 //

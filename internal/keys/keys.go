@@ -36,8 +36,9 @@ type Config struct {
 	PreviousMaster *Master
 	DeploymentID   string
 	// Algorithm of new token keys: ES256 (default), RS256 (2048 bits), EdDSA. When it
-	// differs from that of the key in use, a new key is made and used from now on, and
-	// the old one stays published. Keys of the other purposes are EdDSA.
+	// differs from that of the key in use, Open makes a new key that is used from now on,
+	// with a successor, and the old one stays published. A ring that runs leaves keys of
+	// another algorithm alone. Keys of the other purposes are EdDSA.
 	Algorithm string
 	// TokenLifetime is the longest lifetime of a token: a key leaves the JWKS no
 	// earlier than that after its last use. 0 = 1 hour.
@@ -45,7 +46,7 @@ type Config struct {
 	// RotationPeriod is how long a key signs; 0 = 30 days.
 	RotationPeriod time.Duration
 	// PublishLead is how long a key is published before it signs at least; 0 = 10
-	// minutes, twice what the JWKS may be cached for (RULES B6).
+	// minutes, twice what the JWKS may be cached for (RULES B6), and never less.
 	PublishLead time.Duration
 	// Now is the clock; nil = time.Now.
 	Now func() time.Time

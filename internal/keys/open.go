@@ -45,11 +45,11 @@ func Open(ctx context.Context, cfg Config) (*Ring, error) {
 		return nil, err
 	}
 	ring.hashers.New = func() any { return newSecretHasher(secretKey) }
-	if !ring.Due() {
+	if !ring.due(true) {
 		return ring, nil
 	}
 	err = cfg.Store.Update(ctx, func(ctx context.Context, tx store.Tx) (err error) {
-		ring.created, err = ring.MaintainIn(ctx, tx)
+		ring.created, err = ring.maintainIn(ctx, tx, true)
 		return err
 	})
 	if err != nil {
@@ -75,7 +75,10 @@ func (cfg Config) complete() (Config, error) {
 	}
 	cfg.TokenLifetime = cmp.Or(cfg.TokenLifetime, defaultTokenLifetime)
 	cfg.RotationPeriod = cmp.Or(cfg.RotationPeriod, defaultRotation)
-	cfg.PublishLead = cmp.Or(cfg.PublishLead, defaultLead)
+	cfg.PublishLead = cmp.Or(cfg.PublishLead, leastLead)
+	if cfg.PublishLead < leastLead {
+		return cfg, countersign.NewError(countersign.Invalid, "", "the keys would be used before every cache of the key set can have them")
+	}
 	if cfg.RotationPeriod < 2*cfg.PublishLead {
 		return cfg, countersign.NewError(countersign.Invalid, "", "the keys' rotation period is too short to publish them before their use")
 	}

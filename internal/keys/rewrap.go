@@ -44,11 +44,31 @@ func (cfg Config) checkMaster(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("check the master key: %w", err)
 	}
-	if stored != cfg.check(cfg.Master) && (cfg.PreviousMaster == nil || stored != cfg.check(cfg.PreviousMaster)) {
+	if !cfg.knows(stored) {
 		return countersign.NewError(countersign.Invalid, "",
 			"the master key is not the one that this store was made with: put that one back")
 	}
 	return nil
+}
+
+// checkMasterIn refuses to seal when another process has rewrapped everything since our
+// start: with a master key that we don't have, nobody would open what we make. After
+// Serialize that can't happen any more.
+func (cfg Config) checkMasterIn(ctx context.Context) error {
+	stored, err := cfg.Store.Meta(ctx, metaMasterCheck)
+	if err != nil {
+		return fmt.Errorf("check the master key: %w", err)
+	}
+	if !cfg.knows(stored) {
+		return countersign.NewError(countersign.Invalid, "",
+			"the master key was replaced while this process ran: start it with the new one")
+	}
+	return nil
+}
+
+// knows reports whether a check is that of one of our master keys.
+func (cfg Config) knows(check string) bool {
+	return check == cfg.check(cfg.Master) || cfg.PreviousMaster != nil && check == cfg.check(cfg.PreviousMaster)
 }
 
 // secretKey returns the key of the client secrets' hashes. It is a sealed value of its own,

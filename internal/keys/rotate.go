@@ -11,18 +11,21 @@ import (
 	"github.com/countersign/countersign/internal/store"
 )
 
-// maxSteps bounds what one look at a schedule may do; three is the most that is needed.
+// maxSteps bounds what one look at a schedule may do, beside one step for each key that
+// is there; three is the most that is needed.
 const maxSteps = 8
 
 // Due reports whether the schedule asks for something: call [Ring.MaintainIn] then.
-func (r *Ring) Due() bool {
+func (r *Ring) Due() bool { return r.due(false) }
+
+func (r *Ring) due(opening bool) bool {
 	state, now := r.state.Load(), r.clock()
 	for _, p := range purposes {
 		rows := make([]store.SigningKey, 0, len(state.pairs[p]))
 		for _, pair := range state.pairs[p] {
 			rows = append(rows, pair.row)
 		}
-		if r.cfg.schedule(p).next(rows, now) != nil {
+		if r.cfg.schedule(p, opening).next(rows, now) != nil {
 			return true
 		}
 	}
@@ -32,8 +35,13 @@ func (r *Ring) Due() bool {
 // MaintainIn makes the keys that the schedule asks for, and gives ends to others. It runs
 // alone among all processes, so each key is made once. Call Reload after the commit.
 //
-// Errors: countersign.Unavailable, Internal.
+// Errors: countersign.Invalid (another process has replaced the master key), Unavailable,
+// Internal.
 func (r *Ring) MaintainIn(ctx context.Context, tx store.Tx) (created []store.SigningKey, err error) {
+	return r.maintainIn(ctx, tx, false)
+}
+
+func (r *Ring) maintainIn(ctx context.Context, tx store.Tx, opening bool) (created []store.SigningKey, err error) {
 	if err := tx.Serialize(ctx); err != nil {
 		return nil, fmt.Errorf("maintain keys: %w", err)
 	}
@@ -42,7 +50,7 @@ func (r *Ring) MaintainIn(ctx context.Context, tx store.Tx) (created []store.Sig
 		if err != nil {
 			return nil, fmt.Errorf("read %s keys: %w", p, err)
 		}
-		made, err := r.follow(ctx, tx, p, rows)
+		made, err := r.follow(ctx, tx, r.cfg.schedule(p, opening), rows)
 		if err != nil {
 			return nil, err
 		}
@@ -52,10 +60,10 @@ func (r *Ring) MaintainIn(ctx context.Context, tx store.Tx) (created []store.Sig
 }
 
 // follow takes steps until the schedule of a purpose asks for none.
-func (r *Ring) follow(ctx context.Context, tx store.Tx, p Purpose, rows []store.SigningKey) (created []store.SigningKey, err error) {
+func (r *Ring) follow(ctx context.Context, tx store.Tx, plan schedule, rows []store.SigningKey) (created []store.SigningKey, err error) {
 	now := r.clock()
-	for range maxSteps {
-		step := r.cfg.schedule(p).next(rows, now)
+	for range maxSteps + len(rows) {
+		step := plan.next(rows, now)
 		if step == nil {
 			return created, nil
 		}
@@ -76,6 +84,9 @@ func (r *Ring) write(ctx context.Context, tx store.Tx, rows []store.SigningKey, 
 		rows[i] = *step
 		return rows, nil
 	}
+	if err := r.cfg.checkMasterIn(ctx); err != nil {
+		return nil, err
+	}
 	row, err := makeKeyPair(r.cfg, *step)
 	if err != nil {
 		return nil, fmt.Errorf("make %s key: %w", step.Purpose, err)
@@ -90,24 +101,29 @@ func (r *Ring) write(ctx context.Context, tx store.Tx, rows []store.SigningKey, 
 }
 
 // RotateIn lets a new key take over as soon as it was published for PublishLead. The
-// waiting successor, which was made for a later time, is dropped. Call Reload after the
-// commit.
+// waiting successor, which was made for a later time, is dropped. One that takes over until
+// then anyway is what was asked for: nothing is made. Call Reload after the commit.
 //
-// Errors: countersign.Invalid (no such purpose), Unavailable, Internal.
+// Errors: countersign.Invalid (no such purpose, another process has replaced the master
+// key), Unavailable, Internal.
 func (r *Ring) RotateIn(ctx context.Context, tx store.Tx, p Purpose) (created []store.SigningKey, err error) {
 	rows, err := r.rowsIn(ctx, tx, p)
 	if err != nil {
 		return nil, err
 	}
-	now, plan := r.clock(), r.cfg.schedule(p)
+	now, plan := r.clock(), r.cfg.schedule(p, false)
 	begin := now.Add(plan.lead)
+	if slices.ContainsFunc(rows, func(row store.SigningKey) bool {
+		return row.UseFrom.After(now) && !row.UseFrom.After(begin) && !ended(row, now)
+	}) {
+		return r.take(ctx, tx, p, rows, nil)
+	}
 	steps := []*store.SigningKey{plan.fresh(now, begin, begin.Add(plan.period))}
 	for _, row := range rows {
 		switch {
+		case ended(row, now):
 		case row.UseFrom.After(now):
-			if row.UseUntil.After(row.UseFrom) || row.UseUntil.IsZero() {
-				steps = append(steps, plan.end(row, now))
-			}
+			steps = append(steps, plan.end(row, now))
 		case row.UseUntil.IsZero() || row.UseUntil.After(begin):
 			steps = append(steps, plan.until(row, begin))
 		}
@@ -119,7 +135,8 @@ func (r *Ring) RotateIn(ctx context.Context, tx store.Tx, p Purpose) (created []
 // key of the audit log stays known, for what it signed before. Who else is needed to sign
 // is made. Call Reload after the commit, and revoke what it signed.
 //
-// Errors: countersign.NotFound, Unavailable, Internal.
+// Errors: countersign.NotFound, Invalid (another process has replaced the master key),
+// Unavailable, Internal.
 func (r *Ring) CompromiseIn(ctx context.Context, tx store.Tx, kid string) (dropped store.SigningKey, created []store.SigningKey, err error) {
 	for _, p := range purposes {
 		rows, err := r.rowsIn(ctx, tx, p)
@@ -135,7 +152,7 @@ func (r *Ring) CompromiseIn(ctx context.Context, tx store.Tx, kid string) (dropp
 		if dropped.UseUntil.IsZero() || dropped.UseUntil.After(now) {
 			dropped.UseUntil = now
 		}
-		if p != Audit {
+		if p != Audit && (dropped.KeepUntil.IsZero() || dropped.KeepUntil.After(now)) {
 			dropped.KeepUntil = now
 		}
 		created, err = r.take(ctx, tx, p, rows, []*store.SigningKey{&dropped})
@@ -166,7 +183,7 @@ func (r *Ring) take(ctx context.Context, tx store.Tx, p Purpose, rows []store.Si
 			return nil, err
 		}
 	}
-	made, err := r.follow(ctx, tx, p, rows)
+	made, err := r.follow(ctx, tx, r.cfg.schedule(p, false), rows)
 	return append(created, made...), err
 }
 

@@ -1,6 +1,8 @@
 package keys
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/countersign/countersign/internal/store"
@@ -8,7 +10,9 @@ import (
 
 const (
 	defaultRotation = 30 * 24 * time.Hour
-	defaultLead     = 10 * time.Minute
+	// leastLead is the default too: twice the 5 minutes that the JWKS may be cached for
+	// (RULES B6).
+	leastLead = 10 * time.Minute
 	// How long keys stay published after their last signature, beside those of tokens,
 	// which stay as long as a token lives: a page of the revocation feed is good for
 	// minutes, a policy is kept by its receiver through restarts.
@@ -23,10 +27,16 @@ type schedule struct {
 	algorithm    string
 	period, lead time.Duration
 	tokens       time.Duration // the longest life of a token
+	// converts tells that keys of another algorithm end now. Only who starts does that:
+	// while replicas of two configurations run, they would end each other's keys.
+	converts bool
 }
 
-func (cfg Config) schedule(p Purpose) schedule {
-	s := schedule{purpose: p, algorithm: EdDSA, period: cfg.RotationPeriod, lead: cfg.PublishLead, tokens: cfg.TokenLifetime}
+func (cfg Config) schedule(p Purpose, opening bool) schedule {
+	s := schedule{
+		purpose: p, algorithm: EdDSA, period: cfg.RotationPeriod, lead: cfg.PublishLead,
+		tokens: cfg.TokenLifetime, converts: opening,
+	}
 	if p == Token {
 		s.algorithm = cfg.Algorithm
 	}
@@ -58,35 +68,45 @@ func (s schedule) fresh(now, from, until time.Time) *store.SigningKey {
 // next returns one step towards what the schedule asks for: a key to be made (without
 // KID), or one with another end; nil when nothing is to be done.
 func (s schedule) next(rows []store.SigningKey, now time.Time) *store.SigningKey {
-	var active, last *store.SigningKey
-	for i := range rows {
-		row := &rows[i]
-		ended := !row.UseUntil.IsZero() && (!row.UseUntil.After(now) || !row.UseUntil.After(row.UseFrom))
+	live := make([]store.SigningKey, 0, len(rows))
+	for _, row := range rows {
 		switch {
-		case ended:
-			continue
-		case row.Algorithm != s.algorithm:
-			return s.end(*row, now)
-		case !row.UseFrom.After(now) && (active == nil || row.UseFrom.After(active.UseFrom)):
-			active = row
-		}
-		if last == nil || row.UseFrom.After(last.UseFrom) {
-			last = row
+		case ended(row, now):
+		case s.converts && row.Algorithm != s.algorithm:
+			return s.end(row, now)
+		default:
+			live = append(live, row)
 		}
 	}
+	slices.SortFunc(live, func(a, b store.SigningKey) int {
+		return cmp.Or(a.UseFrom.Compare(b.UseFrom), a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.KID, b.KID))
+	})
 	switch {
-	case active == nil && last != nil: // until the one that waits
-		return s.fresh(now, now, last.UseFrom)
-	case active == nil:
+	case len(live) == 0:
 		return s.fresh(now, now, now.Add(s.period))
-	case last.UseUntil.IsZero(): // made before there was a schedule
-		return s.until(*last, later(last.UseFrom.Add(s.period), now.Add(s.lead)))
-	case last != active:
-		return nil
-	case active.UseUntil.Before(now.Add(s.lead)): // its successor comes late
-		return s.until(*active, now.Add(s.lead))
+	case live[0].UseFrom.After(now): // nobody signs until then
+		return s.fresh(now, now, live[0].UseFrom)
 	}
-	return s.fresh(now, active.UseUntil, active.UseUntil.Add(s.period))
+	for i, row := range live[1:] {
+		if before := live[i]; before.UseUntil.IsZero() || before.UseUntil.Before(row.UseFrom) {
+			return s.until(before, row.UseFrom)
+		}
+	}
+	last := live[len(live)-1]
+	switch {
+	case last.UseUntil.IsZero(): // made before there was a schedule
+		return s.until(last, later(last.UseFrom.Add(s.period), now.Add(s.lead)))
+	case last.UseFrom.After(now):
+		return nil // the successor is there
+	case last.UseUntil.Before(now.Add(s.lead)): // its successor comes late
+		return s.until(last, now.Add(s.lead))
+	}
+	return s.fresh(now, last.UseUntil, last.UseUntil.Add(s.period))
+}
+
+// ended reports whether a key signs neither now nor later.
+func ended(row store.SigningKey, now time.Time) bool {
+	return !row.UseUntil.IsZero() && (!row.UseUntil.After(now) || !row.UseUntil.After(row.UseFrom))
 }
 
 // end takes a key out of use now. One that never signed is not published any longer.
