@@ -35,12 +35,15 @@ var (
 )
 
 // Match evaluates the condition. A match is true with a nil error; with an error it is
-// never one. It takes at most [MaxTime], or until ctx ends.
+// never one. Its loops end after [MaxTime] or with ctx; all else is bounded by the cost.
 //
 // Errors: countersign.BadPolicy with why the expression has no result; it is for logs and
 // explanations, and a caller that only decides may ignore it.
 func (p *Program) Match(ctx context.Context, input Input) (bool, error) {
 	if err := p.check(input); err != nil {
+		return false, bad("the condition was not evaluated", err)
+	}
+	if err := ctx.Err(); err != nil {
 		return false, bad("the condition was not evaluated", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, MaxTime)
@@ -52,10 +55,6 @@ func (p *Program) Match(ctx context.Context, input Input) (bool, error) {
 	answer, ok := result.(types.Bool)
 	if !ok {
 		return false, bad("the condition has no result", errResult)
-	}
-	// The loops were watched; what has none may have been late as well.
-	if err := ctx.Err(); err != nil {
-		return false, bad("the condition has no result in time", err)
 	}
 	return bool(answer), nil
 }
