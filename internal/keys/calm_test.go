@@ -163,7 +163,7 @@ func TestRuleB6AnyOrderOfOperations(t *testing.T) {
 		cfg.RotationPeriod = day
 		w := watch{open(t, cfg), keys.Token, make(map[string]bool)}
 		w.excuse()
-		draw := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test's choice
+		draw := rand.New(rand.NewPCG(seed, 1))
 		for range 150 {
 			switch draw.IntN(12) {
 			case 0, 1:
