@@ -16,7 +16,7 @@ import (
 
 type options struct {
 	binary, floor, peer, only string
-	seconds, rounds           int
+	seconds, rounds, services int
 }
 
 func main() {
@@ -26,6 +26,7 @@ func main() {
 	flag.StringVar(&o.peer, "oidc-provider", "", "the folder with oidc-provider installed; empty = without it")
 	flag.StringVar(&o.only, "only", "", "one part: tokens, verify, start, control, postgres, revocation or million")
 	flag.IntVar(&o.seconds, "seconds", 4, "length of one measurement")
+	flag.IntVar(&o.services, "services", 1_000_000, "how many services are many")
 	flag.IntVar(&o.rounds, "rounds", 3, "turns; the median is printed")
 	flag.Parse()
 	folder, err := os.MkdirTemp("", "countersign-bench-")
