@@ -41,7 +41,7 @@ func Run(ctx context.Context, out io.Writer, once bool) (err error) {
 	p := printer{out: out}
 	p.printf("Countersign is up at %s, with its data in %s.\n", s.server.BaseURL(), folder)
 	p.printf("Users come from a foreign issuer, %s, that knows nothing of it.\n\n", s.users.URL)
-	alice := s.users.Token(s, "alice", nil)
+	alice := s.users.Token(s, "alice", map[string]any{"tenant": "acme", "roles": []string{"administrators"}})
 	if err := s.keep("alice.token", alice); err != nil {
 		return err
 	}

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/auditclient"
 	"github.com/countersign/countersign/middleware"
+	"github.com/countersign/countersign/routepolicy"
 	"github.com/countersign/countersign/tokensource"
 	"github.com/countersign/countersign/transport"
 	"github.com/countersign/countersign/verify"
@@ -67,9 +69,24 @@ func (s *service) answer(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, map[string]string{"at": s.name, "service": p.Service.Name, "user": p.User.Subject})
 }
 
-// parseService lets documents be parsed by the document-service and nobody else.
-func (s *service) parseService() http.Handler {
+// routePolicies follows the policies that the server has for this service.
+func (s *service) routePolicies(countersignURL string) (*routepolicy.Follower, error) {
+	return routepolicy.Follow(routepolicy.FollowerConfig{
+		URL: countersignURL, Service: s.name, Every: time.Second,
+		Source: routepolicy.TokenFunc(func(ctx context.Context, audience string) (countersign.Secret, error) {
+			token, err := s.source.Token(ctx, audience)
+			return token.Value, err
+		}),
+	})
+}
+
+// parseService lets documents be parsed by the document-service and nobody else. Below
+// /v1/parse/ and /v1/tenants/ a route policy decides.
+func (s *service) parseService(policy middleware.RouteDecider) http.Handler {
 	mux := http.NewServeMux()
+	decided := middleware.Chain(http.HandlerFunc(s.answer), s.authenticate(), middleware.RoutePolicy(policy))
+	mux.Handle("/v1/parse/", decided)
+	mux.Handle("/v1/tenants/", decided)
 	mux.Handle("POST /v1/parse", middleware.Chain(http.HandlerFunc(s.answer),
 		s.authenticate(), middleware.AllowedServices("document-service")))
 	mux.Handle("POST /v1/internal/reindex", middleware.Chain(http.HandlerFunc(s.answer),
@@ -99,7 +116,7 @@ func (s *service) documentService(parse func(ctx context.Context) (int, error)) 
 
 // backendActor is what the browser talks to: it accepts users and calls on with both
 // identities, the user's and its own.
-func (s *service) backendActor(client *http.Client, documents, legacy string) http.Handler {
+func (s *service) backendActor(client *http.Client, documents, parse, legacy string) http.Handler {
 	mux := http.NewServeMux()
 	forward := func(url string) http.Handler {
 		return middleware.Chain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -109,6 +126,9 @@ func (s *service) backendActor(client *http.Client, documents, legacy string) ht
 	}
 	mux.Handle("GET /v1/my/documents/{id}", forward(documents+"/v1/documents/7"))
 	mux.Handle("GET /v1/my/profile", forward(legacy+"/v1/profile"))
+	for _, tenant := range []string{"acme", "globex"} {
+		mux.Handle("GET /v1/my/tenants/"+tenant, forward(parse+"/v1/tenants/"+tenant+"/documents"))
+	}
 	return mux
 }
 

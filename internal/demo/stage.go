@@ -15,6 +15,7 @@ import (
 	"github.com/countersign/countersign/internal/config"
 	"github.com/countersign/countersign/internal/iamclient"
 	"github.com/countersign/countersign/internal/server"
+	"github.com/countersign/countersign/routepolicy"
 	"github.com/countersign/countersign/transport"
 	"github.com/countersign/countersign/verify"
 )
@@ -32,6 +33,7 @@ type stage struct {
 
 	documents, parse, actor *service
 	cleanup                 *service
+	policies                *routepolicy.Follower
 	legacyURL               string
 	userVerifier            *verify.Verifier
 }
@@ -64,7 +66,9 @@ func (s *stage) setUp(ctx context.Context) error {
 		if part.Name == "nightly-cleanup" {
 			scopes = []string{"s2s:internal"}
 		}
-		issuers := []verify.Issuer{{URL: s.server.Issuer()}, s.users.Trust()}
+		users := s.users.Trust()
+		users.Tenants, users.Roles = []string{"acme"}, map[string]string{"administrators": "admin"}
+		issuers := []verify.Issuer{{URL: s.server.Issuer()}, users}
 		service, err := newService(part.Name, s.server.BaseURL(), credentials.ClientSecret, scopes, issuers)
 		if err != nil {
 			return err
@@ -74,8 +78,48 @@ func (s *stage) setUp(ctx context.Context) error {
 	}
 	s.documents, s.parse = services["document-service"], services["parse-service"]
 	s.actor, s.cleanup = services["backend-actor"], services["nightly-cleanup"]
+	if err := s.applyPolicy(ctx); err != nil {
+		return err
+	}
 	return s.startServices()
 }
+
+// policy is who may call parse-service below /v1/parse/ and /v1/tenants/.
+const policy = `kind: RoutePolicy
+name: parse-service-defaults
+service: parse-service
+rules:
+  - name: documents-may-parse
+    from: {services: [document-service]}
+    to: {methods: [POST], paths: ["/v1/parse/**"]}
+  - name: admins-read-their-tenant
+    from: {services: [backend-actor], users: ["**"], user_roles: [admin]}
+    to: {methods: [GET], paths: ["/v1/tenants/{tenant}/**"]}
+    when: 'principal.tenant == request.path_params.tenant'
+`
+
+func (s *stage) applyPolicy(ctx context.Context) error {
+	_, err := s.admin.Apply(ctx, iamclient.Apply{Files: []iamclient.File{{Name: "policy.yaml", Content: policy}}, Owner: "demo"})
+	if err != nil {
+		return fmt.Errorf("apply the route policy: %w", err)
+	}
+	s.policies, err = s.parse.routePolicies(s.server.BaseURL())
+	if err != nil {
+		return fmt.Errorf("follow the route policy: %w", err)
+	}
+	s.closers = append(s.closers, func(context.Context) { _ = s.policies.Close() })
+	select {
+	case <-s.policies.Ready():
+		return nil
+	case <-time.After(policyTimeout):
+		return errors.New("parse-service got no route policy")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// policyTimeout is how long parse-service may take to get its policy.
+const policyTimeout = 10 * time.Second
 
 func (s *stage) startCountersign(ctx context.Context) error {
 	cfg, err := config.Load("", []string{
@@ -118,11 +162,11 @@ func (s *stage) startServices() error {
 
 	host := func(name string) string { return listeners[name].Addr().String() }
 	outward := s.actor.client(transport.UserAndService, map[string]string{
-		host("document-service"): "document-service", host("actor-service"): "actor-service"})
+		host("document-service"): "document-service", host("parse-service"): "parse-service", host("actor-service"): "actor-service"})
 	parse := func(ctx context.Context) (int, error) { return s.callAs(ctx, s.documents, s.parse, "/v1/parse") }
-	s.serve(listeners["parse-service"], s.parse.parseService())
+	s.serve(listeners["parse-service"], s.parse.parseService(s.policies))
 	s.serve(listeners["document-service"], s.documents.documentService(parse))
-	s.serve(listeners["backend-actor"], s.actor.backendActor(outward, s.documents.url, s.legacyURL))
+	s.serve(listeners["backend-actor"], s.actor.backendActor(outward, s.documents.url, s.parse.url, s.legacyURL))
 	s.serve(listeners["actor-service"], legacyService(s.userVerifier))
 	return nil
 }

@@ -60,6 +60,16 @@ func (s *stage) story(alice string) []step {
 			play: s.bearer(alice, http.MethodPost, s.parse, "/v1/internal/reindex")},
 		{title: "document-service, without that scope, at the machine-only door", status: 403, reason: countersign.ReasonScopeMissing,
 			play: s.asService(s.documents, s.parse, http.MethodPost, "/v1/internal/reindex")},
+		{title: "a route policy lets document-service POST below /v1/parse/", status: 200, service: "document-service",
+			play: s.asService(s.documents, s.parse, http.MethodPost, "/v1/parse/7")},
+		{title: "it lets backend-actor do no such thing", status: 403, reason: countersign.ReasonRouteNotAllowed,
+			play: s.asService(s.actor, s.parse, http.MethodPost, "/v1/parse/7")},
+		{title: "it lets alice, an administrator of acme, read her tenant through backend-actor", status: 200, service: "backend-actor", user: "alice",
+			play: s.bearer(alice, http.MethodGet, s.actor, "/v1/my/tenants/acme")},
+		{title: "it does not let her read another tenant", status: 403, reason: countersign.ReasonRouteNotAllowed,
+			play: s.bearer(alice, http.MethodGet, s.actor, "/v1/my/tenants/globex")},
+		{title: "a path that hides where it leads is refused", status: 403, reason: countersign.ReasonRouteNotCanonical,
+			play: s.asService(s.documents, s.parse, http.MethodPost, "/v1/parse/%2e%2e/tenants")},
 		{title: "an administrator revokes the tokens of nightly-cleanup, whose token worked a moment ago: the receiver refuses it", status: 401, reason: countersign.ReasonTokenRevoked,
 			play: s.revokedInMidStory},
 		{title: "an administrator disables nightly-cleanup, which then asks for a token", status: 401, reason: countersign.ReasonClientDisabled,
@@ -206,5 +216,6 @@ func (s *stage) auditTrail(ctx context.Context) (reply, error) {
 // refusals are the reasons that the story must have left in the audit log.
 var refusals = []countersign.Reason{
 	countersign.ReasonServiceNotAllowed, countersign.ReasonTokenMissing, countersign.ReasonUserNotAllowed,
+	countersign.ReasonRouteNotAllowed, countersign.ReasonRouteNotCanonical,
 	countersign.ReasonServiceRequired, countersign.ReasonScopeMissing, countersign.ReasonTokenRevoked, countersign.ReasonClientDisabled,
 }
