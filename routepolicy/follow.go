@@ -30,6 +30,8 @@ const (
 // TokenSource brings the token of the receiving service itself.
 type TokenSource interface {
 	// ServiceToken returns a token for an audience.
+	//
+	// Errors: whatever keeps it from having one; it is told to OnError.
 	ServiceToken(ctx context.Context, audience string) (countersign.Secret, error)
 }
 
@@ -37,6 +39,8 @@ type TokenSource interface {
 type TokenFunc func(ctx context.Context, audience string) (countersign.Secret, error)
 
 // ServiceToken implements TokenSource.
+//
+// Errors: those of f.
 func (f TokenFunc) ServiceToken(ctx context.Context, audience string) (countersign.Secret, error) {
 	return f(ctx, audience)
 }
