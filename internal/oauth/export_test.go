@@ -6,6 +6,3 @@ func (h *Handler) HoldFollowers() {
 		h.followers <- struct{}{}
 	}
 }
-
-// Followers is how many wait for the feed.
-func (h *Handler) Followers() int { return len(h.followers) }

@@ -142,6 +142,9 @@ func servable(issuer *url.URL) bool {
 // method that is served and one that answers 405 to all others.
 func (h *Handler) Routes() []Route { return h.endpoints }
 
+// Followers is how many requests for the feed are held.
+func (h *Handler) Followers() int { return len(h.followers) }
+
 // Release answers the followers of the feed that wait, and holds no other: a server that
 // stops calls it before it drains.
 func (h *Handler) Release() { h.stop() }

@@ -131,9 +131,11 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.metrics.CachedServices(s.registry.Len)
+	s.metrics.ViewAge(func() time.Duration { at, _, _ := s.registry.Fresh(); return s.now().Sub(at) })
 	if err = s.openServices(); err != nil {
 		return err
 	}
+	s.metrics.Followers(s.oauth.Followers)
 	if err = s.applyResources(ctx); err != nil {
 		return err
 	}

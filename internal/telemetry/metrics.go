@@ -111,6 +111,20 @@ func (m *Metrics) AuditDegraded(degraded func() bool) {
 	}))
 }
 
+// Followers shows how many requests for the revocation feed are held.
+func (m *Metrics) Followers(count func() int) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "countersign_feed_followers", Help: "Requests for the revocation feed that wait for news.",
+	}, func() float64 { return float64(count()) }))
+}
+
+// ViewAge shows how old the view of the database is.
+func (m *Metrics) ViewAge(age func() time.Duration) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "countersign_view_age_seconds", Help: "Since when changes of other replicas may be missing here.",
+	}, func() float64 { return age().Seconds() }))
+}
+
 // CachedServices shows what count returns as the number of services in memory. Call it
 // once; count is asked at each collection and must not wait.
 func (m *Metrics) CachedServices(count func() int) {
