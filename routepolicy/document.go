@@ -156,7 +156,7 @@ func clip(text string) string {
 func (d *Document) problem(path, message string) Problem {
 	p := Problem{File: d.File, Line: d.Line, Policy: d.Name, Path: path, Message: message}
 	for at := path; at != ""; at = at[:max(0, strings.LastIndexAny(at, ".["))] {
-		if line, ok := d.lines[at]; ok {
+		if line := d.lines[at]; line > 0 {
 			p.Line = line
 			break
 		}

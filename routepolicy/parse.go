@@ -2,6 +2,7 @@ package routepolicy
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -19,11 +20,13 @@ const (
 	MaxDocumentBytes = 64 << 10
 	MaxDocuments     = 10_000
 
+	// Escapes make the JSON of a document up to six times as long as its YAML.
+	maxJSONBytes = 6 * MaxDocumentBytes
 	maxLineBytes = 16 << 10
 	maxFlow      = 32
 )
 
-// Parse reads the route policies of a file: YAML, or JSON as far as it is YAML, with a line
+// Parse reads the route policies of a file: YAML or JSON, with a line
 // "---" between two documents. It refuses what it does not fully understand: unknown keys,
 // keys that come twice, documents of another kind, anchors, aliases and tags. What the
 // patterns and conditions mean is for [Compile].
@@ -55,20 +58,39 @@ func parse(file string, text []byte) ([]Document, error) {
 				break
 			}
 			d := Document{File: file, Line: p.line}
-			if line, message := checkText(p); message != "" {
+			v, line, message := readPart(p)
+			if message != "" {
 				refuse(line, message)
-			} else if n, line, message := parseNode(p.text); message != "" {
-				refuse(line+p.line-1, message)
-			} else {
-				readDocument(fromYAML(n, p.line-1, 0), &d, &found)
-				documents = append(documents, d)
+				continue
 			}
+			readDocument(v, &d, &found)
+			documents = append(documents, d)
 		}
 	}
 	if err := found.err(); err != nil {
 		return nil, err
 	}
 	return documents, nil
+}
+
+// readPart reads one document. JSON is read as such: a server sends a whole document on
+// one line, which is longer than the lines that the YAML parser gets.
+func readPart(p part) (v value, line int, message string) {
+	if text := bytes.TrimSpace(p.text); !p.joined && len(text) <= maxJSONBytes && bytes.HasPrefix(text, []byte("{")) && json.Valid(text) {
+		v, err := fromJSON(text)
+		if err != nil {
+			return value{}, p.line, err.Error()
+		}
+		return v, 0, ""
+	}
+	if line, message = checkText(p); message != "" {
+		return value{}, line, message
+	}
+	n, line, message := parseNode(p.text)
+	if message != "" {
+		return value{}, line + p.line - 1, message
+	}
+	return fromYAML(n, p.line-1, 0), 0, ""
 }
 
 // part is the text of one document and the line at which it starts, from 1.

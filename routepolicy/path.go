@@ -41,8 +41,8 @@ func decode(escaped string) (path string, ok bool) {
 	out := make([]byte, 0, len(escaped))
 	for i := 0; i < len(escaped); i++ {
 		c := escaped[i]
-		switch {
-		case c == '%':
+		switch c {
+		case '%':
 			if i+2 >= len(escaped) || !isHex(escaped[i+1]) || !isHex(escaped[i+2]) {
 				return "", false
 			}
@@ -51,7 +51,7 @@ func decode(escaped string) (path string, ok bool) {
 			if c == '/' || c == '.' {
 				return "", false
 			}
-		case c == '?' || c == '#':
+		case '?', '#':
 			return "", false
 		}
 		if c < ' ' || c == 0x7f || c == '\\' || c == ';' {

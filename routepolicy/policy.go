@@ -48,9 +48,12 @@ func (p *Policy) Rules() int {
 	return p.rules
 }
 
-// Decide says whether the call may be made. It takes no more than the time of the
-// conditions of rules that match else, and allocates only for those and for a path with
-// escapes. ctx bounds the conditions.
+// Decide says whether the call may be made. A path that does not start with /, has empty,
+// "." or ".." segments, %2f %5c %2e ; \ or control characters (also encoded), is not UTF-8,
+// or could be decoded once more, is denied with route_not_canonical (RULES G5).
+//
+// It allocates nothing but for conditions, of rules that match in all else, and for a path
+// with escapes. ctx bounds the conditions.
 func (p *Policy) Decide(ctx context.Context, r Request) countersign.RouteVerdict {
 	switch {
 	case p == nil || !p.known:

@@ -1,7 +1,9 @@
 package routepolicy_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -169,6 +171,46 @@ func TestParseRefuses(t *testing.T) {
 	}
 	if _, err := routepolicy.Parse(make([]byte, routepolicy.MaxFileBytes+1)); err == nil {
 		t.Error("a large file: parsed")
+	}
+}
+
+// What a server sends is JSON on one line: it is read whatever its length, and as strictly.
+func TestParseReadsLongJSON(t *testing.T) {
+	t.Parallel()
+	document := func(extra string, paths []string) []byte {
+		list, err := json.Marshal(paths)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []byte(`{"kind":"RoutePolicy","name":"p","service":"s"` + extra + `,"rules":[{"name":"r","from":{"services":["a"]},"to":{"methods":["GET"],"paths":` + string(list) + `},"when":"true \u0026\u0026 \"\u003c\u00e9\\n\" != \"\""}]}`)
+	}
+	var many []string
+	for i := range 512 {
+		many = append(many, fmt.Sprintf("/%s%d", strings.Repeat("a", 100), i))
+	}
+	documents, err := routepolicy.Parse(document("", many))
+	if err != nil || len(documents) != 1 || len(documents[0].Rules[0].To.Paths) != 512 || documents[0].Rules[0].When != `true && "<é\n" != ""` {
+		t.Fatalf("%+v, %v", documents, err)
+	}
+	if _, err := routepolicy.Compile(documents); err != nil {
+		t.Error(err)
+	}
+	for name, text := range map[string][]byte{
+		"unknown key":   document(`,"colour":"blue"`, []string{"/x"}),
+		"a key twice":   document(`,"service":"t"`, []string{"/x"}),
+		"enforce: null": document(`,"enforce":null`, []string{"/x"}),
+		"a number":      document(`,"tenant":7`, []string{"/x"}),
+		"half a pair":   document(`,"tenant":"\ud800"`, []string{"/x"}),
+		"no list":       document("", nil),
+		"deep":          document(`,"x":`+strings.Repeat("[", 100)+strings.Repeat("]", 100), []string{"/x"}),
+		"two at once":   append(document("", []string{"/x"}), document("", []string{"/x"})...),
+		"too large":     document("", slices.Repeat(many, 40)),
+	} {
+		if _, err := routepolicy.Parse(text); err == nil {
+			t.Errorf("%s: parsed", name)
+		} else {
+			problemsOf(t, err)
+		}
 	}
 }
 

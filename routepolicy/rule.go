@@ -1,11 +1,10 @@
 package routepolicy
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"time"
-
-	"context"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/condition"
