@@ -61,13 +61,31 @@ type replica struct {
 	data     string
 	url, ops string
 	admin    *iamclient.Client
-	log      *strings.Builder
+	log      *buffer
+}
+
+// buffer is a log that can be read while the server writes it.
+type buffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 // start runs a server on dsn with the master key file; issuer is the same for all.
 func start(t *testing.T, dsn, master, issuer string, environ ...string) *replica {
 	t.Helper()
-	r := &replica{data: filepath.Join(t.TempDir(), "data"), log: &strings.Builder{}}
+	r := &replica{data: filepath.Join(t.TempDir(), "data"), log: new(buffer)}
 	r.command = exec.Command(binary, "serve", "--data", r.data)
 	r.command.Env = append(os.Environ(), "COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0",
 		"COUNTERSIGN_STORE="+dsn, "COUNTERSIGN_KEYS_MASTER_FILE="+master, "COUNTERSIGN_ISSUER="+issuer)
