@@ -221,7 +221,7 @@ func TestReplicasSeeEachOthersChanges(t *testing.T) {
 	if _, err := b.admin.DisableService(t.Context(), "document-service", iamclient.AnyRevision); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 2*time.Second, "a disabled service is refused at the other replica", func() bool { return got(a) == http.StatusUnauthorized })
+	eventually(t, 30*time.Second, "a disabled service is refused at the other replica", func() bool { return got(a) == http.StatusUnauthorized })
 }
 
 // TestOutage: the database goes away under load. No token by client secret fails,
@@ -263,7 +263,7 @@ func TestOutage(t *testing.T) {
 		})
 	}
 	count := func() int { mu.Lock(); defer mu.Unlock(); return len(issued) }
-	eventually(t, 20*time.Second, "the load runs", func() bool { return count() > 100 })
+	eventually(t, 30*time.Second, "the load runs", func() bool { return count() > 100 })
 	cluster.Stop(t)
 	before, down := count(), time.Now()
 	for time.Since(down) < outage() {

@@ -84,7 +84,7 @@ func TestRuleB2AssertionIsGoodOnceOnAllReplicas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 5*time.Second, "the other replica knows the service", func() bool {
+	eventually(t, 30*time.Second, "the other replica knows the service", func() bool {
 		status, _ := b.send(t, keys.assertion(t, fmt.Sprint("probe-", time.Now().UnixNano())))
 		return status == http.StatusOK
 	})
@@ -156,8 +156,8 @@ func TestKeysAndRevocationsReachTheOtherReplica(t *testing.T) {
 	if _, err := a.admin.RotateKeys(t.Context(), iamclient.RotateKeys{Compromised: victim}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 2*time.Second, "the other replica drops the key", func() bool { return !kids(b)[victim] })
-	eventually(t, 5*time.Second, "the other replica issues by the new one", func() bool {
+	eventually(t, 30*time.Second, "the other replica drops the key", func() bool { return !kids(b)[victim] })
+	eventually(t, 30*time.Second, "the other replica issues by the new one", func() bool {
 		status, _ := b.token(t.Context(), http.DefaultClient, credentials.ClientSecret)
 		return status == http.StatusOK
 	})
