@@ -37,7 +37,7 @@ type ClientSecret struct {
 	// ID is random; it is shown to people to tell two secrets apart.
 	ID         string
 	ServiceUID string
-	// Hash is HMAC-SHA-256 under a key derived from the master key.
+	// Hash is HMAC-SHA-256 under a key that the master key seals.
 	Hash      []byte
 	CreatedAt time.Time
 	// ExpiresAt is zero for a secret that stays; rotation gives the old one an end.

@@ -177,7 +177,8 @@ type Meta interface {
 	// Meta returns the value of a key, or NotFound.
 	Meta(ctx context.Context, key string) (string, error)
 	// SetMetaIfAbsent stores value unless the key exists and returns what is stored
-	// then. Keys: "deployment_id", "master_key_check", "epoch".
+	// then. Keys: "deployment_id", "master_key_check",
+	// "client_secret_key", "epoch".
 	SetMetaIfAbsent(ctx context.Context, key, value string) (string, error)
 }
 
