@@ -1,7 +1,6 @@
 package condition
 
 import (
-	"regexp"
 	"regexp/syntax"
 	"slices"
 	"strings"
@@ -26,7 +25,7 @@ const (
 	maxDepth        = 64  // of the parser's recursion
 	maxNesting      = 2   // of all, exists and exists_one in each other
 	maxInstructions = 500 // of a compiled pattern of matches
-	interruptEvery  = 32  // rounds of a loop between two looks at the clock
+	interruptEvery  = 1   // rounds of a loop between two looks at the clock
 )
 
 // Program is a compiled condition. Safe for concurrent use.
@@ -57,7 +56,8 @@ func Compile(text string, schema *Schema) (*Program, error) {
 	if issues.Err() != nil {
 		return nil, bad(told(issues), issues.Err())
 	}
-	if err := anchor(parsed.NativeRep()); err != nil {
+	found := make(patterns)
+	if err := found.anchor(parsed.NativeRep()); err != nil {
 		return nil, err
 	}
 	checked, issues := schema.env.Check(parsed)
@@ -76,9 +76,10 @@ func Compile(text string, schema *Schema) (*Program, error) {
 	}
 	program, err := schema.env.Program(checked,
 		cel.EvalOptions(cel.OptOptimize),
+		cel.CostTracking(found),
 		cel.CostLimit(MaxCost),
 		cel.InterruptCheckFrequency(interruptEvery),
-		cel.OptimizeRegex(boundedMatches),
+		cel.OptimizeRegex(&interpreter.RegexOptimization{Function: "matches", RegexIndex: 1, Factory: found.bound}),
 	)
 	if err != nil {
 		return nil, bad("the expression can't be compiled", err)
@@ -135,7 +136,7 @@ func literal(e ast.Expr) (string, bool) {
 
 // anchor makes every pattern of matches one of the whole string, in the expression
 // itself: then no later step can see another one. It refuses what no condition needs.
-func anchor(a *ast.AST) error {
+func (p patterns) anchor(a *ast.AST) error {
 	factory := ast.NewExprFactory()
 	var failed error
 	ast.PostOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
@@ -156,31 +157,33 @@ func anchor(a *ast.AST) error {
 			failed = bad("the pattern of matches must be a text in quotes", nil)
 			return
 		}
-		whole, err := wholeString(pattern)
+		whole, instructions, err := wholeString(pattern)
 		if err != nil {
 			failed = err
 			return
 		}
+		p[whole] = instructions
 		last.SetKindCase(factory.NewLiteral(last.ID(), types.String(whole)))
 	}))
 	return failed
 }
 
-// wholeString returns the pattern that matches nothing but what all of pattern matches.
-func wholeString(pattern string) (string, error) {
-	parsed, err := syntax.Parse(pattern, syntax.Perl) // alone first: a pattern can't close our group
+// wholeString returns the pattern that matches nothing but what all of pattern matches,
+// and how many instructions it has.
+func wholeString(pattern string) (whole string, instructions int, err error) {
+	if _, err := syntax.Parse(pattern, syntax.Perl); err != nil { // alone first: a pattern can't close our group
+		return "", 0, bad("the pattern of matches is not RE2", err)
+	}
+	whole = `\A(?:` + pattern + `)\z`
+	parsed, err := syntax.Parse(whole, syntax.Perl)
 	if err != nil {
-		return "", bad("the pattern of matches is not RE2", err)
+		return "", 0, bad("the pattern of matches is not RE2", err)
 	}
 	compiled, err := syntax.Compile(parsed.Simplify())
 	if err != nil || len(compiled.Inst) > maxInstructions {
-		return "", bad("the pattern of matches is too large", err)
+		return "", 0, bad("the pattern of matches is too large", err)
 	}
-	whole := `\A(?:` + pattern + `)\z`
-	if _, err := regexp.Compile(whole); err != nil {
-		return "", bad("the pattern of matches is not RE2", err)
-	}
-	return whole, nil
+	return whole, len(compiled.Inst), nil
 }
 
 // estimator bounds what variables hold.
@@ -213,11 +216,6 @@ func (s estimator) EstimateSize(node checker.AstNode) *checker.SizeEstimate {
 // EstimateCallCost implements checker.CostEstimator: the library knows its functions.
 func (estimator) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNode) *checker.CallEstimate {
 	return nil
-}
-
-// boundedMatches is matches with a bound of its work: nothing can interrupt it.
-var boundedMatches = &interpreter.RegexOptimization{
-	Function: "matches", RegexIndex: 1, Factory: boundMatches,
 }
 
 // told is the first line of what the compiler says.

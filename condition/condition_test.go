@@ -191,6 +191,7 @@ func TestRuleD4ErrorIsNoMatch(t *testing.T) {
 		"too deep":           {`true`, condition.Input{"claims": map[string]any{"a": deep}}},
 		"costs too much":     {`principal.scopes.all(s, s == "s" || s == "t" || s == "u")`, condition.Input{"principal.scopes": many}},
 		"long text, pattern": {`request.path.matches("[ab]{50}c*")`, condition.Input{"request.path": large[:60<<10]}},
+		"many patterns":      {strings.Repeat(`principal.tenant.matches("([a-c]{40}|d)*x") || `, 60) + "true", condition.Input{"principal.tenant": large[:300]}},
 		"not a claim's kind": {`claims.groups.exists(g, g == "x")`, condition.Input{"claims": map[string]any{"groups": 7.0}}},
 	} {
 		p, err := condition.Compile(test.text, schema)
