@@ -6,7 +6,7 @@
 # make build       ./countersign, a release build
 SHELL       := /bin/bash
 GO          ?= go
-FUZZTIME    ?= 5s
+FUZZTIME    ?= 3s
 TOOLS       := $(CURDIR)/.tools
 export PATH := $(TOOLS)/bin:$(PATH)
 # Release builds need no C compiler; the race detector does: the targets say which.
