@@ -22,7 +22,8 @@
 //
 // What is held in memory:
 //
-//	services     key: name; until Forget or the bound (Config.MaxServices, second chance)
+//	services     key: name; until Forget or the bound (Config.MaxServices, second chance);
+//	             32,768 are ready to use, the others are records, 512 bytes on average
 //	lists        key: their words; shared between services; 10,000, then anew
 //	unknown      key: name; until Forget or a minute, 10,000 names; one read each
 //	revocations  key: what they name; until 5 minutes past their end; what the store has
@@ -30,7 +31,8 @@
 //	quotas       key: service uid; one minute; the services with a quota that got tokens
 //	uses         key: secret id; until written and idle for 2 hours; 100,000
 //
-// A cached service takes about 600 bytes, a revoked token about 100.
+// A cached service takes about 200 bytes as a record and 500 when it is ready to use, a
+// revoked token about 100.
 //
 // Entry point: [New]. Layer 4.
 package registry

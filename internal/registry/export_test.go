@@ -10,10 +10,11 @@ import (
 
 // Cached reports whether the service is held, without asking for it.
 func (r *Registry) Cached(name string) bool {
-	s := r.shard(name)
+	s, hash := r.shard(name)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.entries[name] != nil
+	record, _ := s.records.find(hash, name)
+	return s.entries[name] != nil || record != nil
 }
 
 // Held returns how many revocations and unknown names are in memory.

@@ -16,7 +16,7 @@ const loadTimeout = 10 * time.Second
 var errUnknown = countersign.NewError(countersign.NotFound, countersign.ReasonObjectUnknown, "there is no such service")
 
 // missed is the way of a name that is not cached.
-func (r *Registry) missed(ctx context.Context, s *shard, name string) (*Service, error) {
+func (r *Registry) missed(ctx context.Context, s *shard, hash uint64, name string) (*Service, error) {
 	// What can't be a name needs no database to be unknown.
 	if !countersign.ValidName(name) || s.isUnknown(name, r.now()) {
 		return nil, errUnknown
@@ -26,7 +26,7 @@ func (r *Registry) missed(ctx context.Context, s *shard, name string) (*Service,
 	loading := r.loads.Load().DoChan(name, func() (any, error) {
 		loadCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 		defer cancel()
-		return r.load(loadCtx, s, name)
+		return r.load(loadCtx, s, hash, name)
 	})
 	select {
 	case done := <-loading:
@@ -41,11 +41,11 @@ func (r *Registry) missed(ctx context.Context, s *shard, name string) (*Service,
 }
 
 // load reads a service and keeps what it found, unless Forget came in between.
-func (r *Registry) load(ctx context.Context, s *shard, name string) (*Service, error) {
+func (r *Registry) load(ctx context.Context, s *shard, hash uint64, name string) (*Service, error) {
 	load := s.begin(name)
 	defer s.end(name, load)
 	// Another load may have ended between the caller's look and this one's beginning.
-	if service := s.service(name); service != nil {
+	if service := s.service(hash, name); service != nil {
 		return service, nil
 	}
 	row, err := r.store.Service(ctx, name)
@@ -60,7 +60,8 @@ func (r *Registry) load(ctx context.Context, s *shard, name string) (*Service, e
 	if err != nil {
 		return nil, fmt.Errorf("load client secrets: %w", err)
 	}
-	made := r.lists.compile(row, secrets, r.now())
-	s.keep(load, made)
+	record := pack(nil, row, secrets, r.now())
+	made := r.lists.unpack(record)
+	s.keep(load, hash, record, made)
 	return &made.view, nil
 }

@@ -43,7 +43,7 @@ func fill(tb testing.TB, n int) (*Registry, float64) {
 	before := heap()
 	for i := range n {
 		name := fmt.Sprintf("service-%07d", i)
-		if _, err := r.load(tb.Context(), r.shard(name), name); err != nil {
+		if _, err := r.Service(tb.Context(), name); err != nil {
 			tb.Fatal(err)
 		}
 	}
@@ -64,10 +64,10 @@ func heap() int64 {
 
 // DESIGN §11: a million services in a gigabyte, with room for everything else.
 func TestACachedServiceIsSmall(t *testing.T) { //nolint:paralleltest // measures the heap
-	r, each := fill(t, 50_000)
+	r, each := fill(t, 200_000)
 	t.Logf("%.0f B a service", each)
-	if each > 700 {
-		t.Errorf("a cached service takes %.0f bytes, want at most 700", each)
+	if each > 400 {
+		t.Errorf("a cached service takes %.0f bytes, want at most 400", each)
 	}
 	first, _ := r.Service(t.Context(), "service-0000001")
 	second, _ := r.Service(t.Context(), "service-0000002")

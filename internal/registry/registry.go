@@ -45,7 +45,10 @@ const (
 	defaultMaxServices  = 1_200_000
 	defaultPoll         = 400 * time.Millisecond
 	defaultMaxStaleness = 10 * time.Minute
-	maxUnknown          = 10_000
+	// maxEntries is how many services are ready to use; more are held as records, which
+	// cost a microsecond when one is asked for.
+	maxEntries = 32_768
+	maxUnknown = 10_000
 	// unknownFor is long, because Forget drops a name that is created: were it short, an
 	// unknown client would cost a read where a known one costs none, and who measures that
 	// learns which names exist (RULES B4).
@@ -108,7 +111,7 @@ func New(ctx context.Context, cfg Config) (*Registry, error) {
 		seed: maphash.MakeSeed(), shards: make([]shard, count), poked: make(chan struct{}, 1),
 	}
 	for i := range r.shards {
-		r.shards[i].init(cfg.MaxServices/count, maxUnknown/count)
+		r.shards[i].init(cfg.MaxServices/count, maxEntries/count, maxUnknown/count, r.seed, &r.lists)
 	}
 	r.loads.Store(new(singleflight.Group))
 	r.revocations.init(cfg.Now())
@@ -164,11 +167,11 @@ func (r *Registry) Service(ctx context.Context, name string) (*Service, error) {
 	if r.stale() {
 		return nil, errStale
 	}
-	shard := r.shard(name)
-	if service := shard.service(name); service != nil {
+	shard, hash := r.shard(name)
+	if service := shard.service(hash, name); service != nil {
 		return service, nil
 	}
-	return r.missed(ctx, shard, name)
+	return r.missed(ctx, shard, hash, name)
 }
 
 // Forget drops the cached view of a service. Admin calls it after every commit that
@@ -183,7 +186,8 @@ func (r *Registry) Forget(name string) {
 func (r *Registry) forget(name string) {
 	// In this order: who comes after the first line may join the old load only until the
 	// second, and so has come before Forget returned.
-	r.shard(name).forget(name)
+	shard, hash := r.shard(name)
+	shard.forget(hash, name)
 	r.loads.Load().Forget(name)
 }
 
@@ -204,9 +208,7 @@ func (r *Registry) Len() int {
 	return total
 }
 
-func (r *Registry) shard(name string) *shard {
-	if len(r.shards) == 1 {
-		return &r.shards[0]
-	}
-	return &r.shards[maphash.String(r.seed, name)%uint64(len(r.shards))]
+func (r *Registry) shard(name string) (*shard, uint64) {
+	hash := maphash.String(r.seed, name)
+	return &r.shards[hash%uint64(len(r.shards))], hash
 }

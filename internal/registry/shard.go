@@ -1,13 +1,14 @@
 package registry
 
 import (
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // shard holds the services whose names hash to it, and the names that were unknown
-// a moment ago.
+// a moment ago. Those in use are entries; a large cache has all of them as records too.
 type shard struct {
 	mu sync.RWMutex
 	// loading has a number for each load under way. Forget takes it away: what was read
@@ -19,6 +20,9 @@ type shard struct {
 	ring []*entry
 	hand int
 	max  int
+	// records is in use where the cache may hold more services than entries.
+	records packed
+	lists   *interner
 
 	unknown unknownNames
 }
@@ -31,19 +35,26 @@ type entry struct {
 	asked atomic.Bool // since the hand last came by
 }
 
-func (s *shard) init(maxServices, maxUnknown int) {
-	s.entries, s.max = make(map[string]*entry), maxServices
+func (s *shard) init(maxServices, maxEntries, maxUnknown int, seed maphash.Seed, lists *interner) {
+	s.entries, s.max, s.lists = make(map[string]*entry), min(maxServices, maxEntries), lists
 	s.loading = make(map[string]uint64)
 	s.unknown.max = maxUnknown
+	if maxServices > maxEntries {
+		s.records.init(maxServices, seed, func(name []byte) bool { return s.entries[string(name)] != nil })
+	}
 }
 
 // service returns the cached service, or nil.
-func (s *shard) service(name string) *Service {
+func (s *shard) service(hash uint64, name string) *Service {
 	s.mu.RLock()
 	e := s.entries[name]
 	if e == nil {
+		record, at := s.records.find(hash, name)
 		s.mu.RUnlock()
-		return nil
+		if record == nil {
+			return nil
+		}
+		return &s.enter(hash, at, s.lists.unpack(record)).view
 	}
 	s.mu.RUnlock()
 	if !e.asked.Load() { // no write to a shared line where it is set already
@@ -52,10 +63,24 @@ func (s *shard) service(name string) *Service {
 	return &e.view
 }
 
+// enter makes an entry of a record, unless it was forgotten meanwhile.
+func (s *shard) enter(hash uint64, at place, e *entry) *entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.entries[e.view.Name]; known != nil {
+		return known
+	}
+	if s.records.isAt(hash, at) {
+		s.records.asked(at)
+		s.add(e)
+	}
+	return e
+}
+
 func (s *shard) len() int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return len(s.entries)
+	return max(len(s.entries), len(s.records.index))
 }
 
 // begin numbers a load; keep, keepUnknown or end closes it. A later one of that name
@@ -89,11 +114,12 @@ func (s *shard) isUnknown(name string, now time.Time) bool {
 	return s.unknown.has(name, now)
 }
 
-func (s *shard) forget(name string) {
+func (s *shard) forget(hash uint64, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.loading, name)
 	s.unknown.drop(name)
+	s.records.drop(hash)
 	if e := s.entries[name]; e != nil {
 		s.remove(e)
 	}
@@ -104,11 +130,12 @@ func (s *shard) forgetAll() {
 	defer s.mu.Unlock()
 	s.loading = make(map[string]uint64)
 	s.unknown.young, s.unknown.old = nil, nil
+	s.records.clear()
 	s.entries, s.ring, s.hand = make(map[string]*entry), nil, 0
 }
 
 // keep keeps what a load has read, unless there was a forget since it began.
-func (s *shard) keep(load uint64, e *entry) {
+func (s *shard) keep(load uint64, hash uint64, record []byte, e *entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name := e.view.Name // the caller's may be a part of a whole request
@@ -119,17 +146,25 @@ func (s *shard) keep(load uint64, e *entry) {
 	if old := s.entries[name]; old != nil {
 		s.remove(old)
 	}
-	s.entries[name] = e
-	place := len(s.ring)
-	if place < s.max {
+	if s.records.max > 0 {
+		s.records.put(hash, record)
+	}
+	s.add(e)
+}
+
+// add makes an entry, in the place of another one where there are too many.
+func (s *shard) add(e *entry) {
+	s.entries[e.view.Name] = e
+	at := len(s.ring)
+	if at < s.max {
 		s.ring = append(s.ring, e)
 	} else {
-		place = s.victim()
-		delete(s.entries, s.ring[place].view.Name)
-		s.ring[place] = e
-		s.hand = place + 1
+		at = s.victim()
+		delete(s.entries, s.ring[at].view.Name)
+		s.ring[at] = e
+		s.hand = at + 1
 	}
-	e.index = int32(place) //nolint:gosec // New bounds it
+	e.index = int32(at) //nolint:gosec // New bounds it
 }
 
 func (s *shard) keepUnknown(name string, load uint64, now time.Time) {

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,7 @@ const (
 type uses struct {
 	mu      sync.RWMutex
 	secrets map[string]*use
+	full    atomic.Bool // so that a secret that has no room costs no lock
 	// flushing: one flush at a time.
 	flushing sync.Mutex
 }
@@ -59,7 +61,9 @@ func (u *uses) note(id string, at int64) {
 	known := u.secrets[id]
 	u.mu.RUnlock()
 	if known == nil {
-		u.add(id, at)
+		if !u.full.Load() {
+			u.add(id, at)
+		}
 		return
 	}
 	for {
@@ -79,7 +83,9 @@ func (u *uses) add(id string, at int64) {
 	}
 	fresh := new(use)
 	fresh.noted.Store(at)
-	u.secrets[id] = fresh
+	// Its text may be a part of all that is known of a service.
+	u.secrets[strings.Clone(id)] = fresh
+	u.full.Store(len(u.secrets) >= maxUses)
 }
 
 // FlushUsed writes the noted uses. What could not be written is kept for the next
@@ -131,5 +137,6 @@ func (u *uses) due(now time.Time) []dueUse {
 			delete(u.secrets, id)
 		}
 	}
+	u.full.Store(len(u.secrets) >= maxUses)
 	return due
 }
