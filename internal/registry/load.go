@@ -60,7 +60,7 @@ func (r *Registry) load(ctx context.Context, s *shard, hash uint64, name string)
 	if err != nil {
 		return nil, fmt.Errorf("load client secrets: %w", err)
 	}
-	record := pack(nil, row, secrets, r.now())
+	record := pack(row, secrets, r.now())
 	made := r.lists.unpack(record)
 	s.keep(load, hash, record, made)
 	return &made.view, nil

@@ -136,7 +136,7 @@ func (p *packed) reclaim(stays func(record []byte, asked byte) bool) {
 	for from := 0; from < len(c); {
 		record, size := c.record(from)
 		hash := maphash.Bytes(p.seed, nameOf(record))
-		if p.isAt(hash, place{chunk: number, from: uint32(from)}) { //nolint:gosec // see clear
+		if p.isAt(hash, place{chunk: number, from: uint32(from)}) {
 			p.live -= size
 			delete(p.index, hash)
 			if stays(record, c[from]) {

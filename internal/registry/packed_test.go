@@ -27,7 +27,7 @@ func (s *shard) hash(name string) uint64 { return maphash.String(s.records.seed,
 
 // put keeps a service as a load does.
 func (s *shard) put(row store.Service) {
-	record := pack(nil, row, nil, time.Now())
+	record := pack(row, nil, time.Now())
 	s.keep(s.begin(row.Name), s.hash(row.Name), record, s.lists.unpack(record))
 }
 
@@ -76,7 +76,7 @@ func TestARecordHoldsAllOfAService(t *testing.T) {
 		"everything":    {full, []store.ClientSecret{secret("1", time.Time{}), secret("2", now.Add(time.Hour))}, []string{"1", "2"}},
 		"ended secrets": {full, []store.ClientSecret{secret("1", now), secret("2", now.Add(-time.Hour)), short}, nil},
 	} {
-		got := new(interner).unpack(pack(nil, c.row, c.secrets, now)).view
+		got := new(interner).unpack(pack(c.row, c.secrets, now)).view
 		if diff := cmp.Diff(c.row, got.Service); diff != "" {
 			t.Errorf("%s: the service is another one (-want +got):\n%s", name, diff)
 		}
@@ -156,7 +156,7 @@ func TestNamesWithOneHash(t *testing.T) {
 	t.Parallel()
 	s := newShard(1000, 1)
 	for _, name := range []string{"first", "second", "third"} {
-		record := pack(nil, store.Service{Name: name}, nil, time.Now())
+		record := pack(store.Service{Name: name}, nil, time.Now())
 		s.keep(s.begin(name), 1, record, s.lists.unpack(record))
 	}
 	for name, want := range map[string]bool{"first": false, "second": false, "third": true} {
@@ -236,7 +236,7 @@ func TestRecordsRace(t *testing.T) {
 	var readers sync.WaitGroup
 	for reader := range 4 {
 		readers.Go(func() {
-			random := rand.New(rand.NewPCG(1, uint64(reader))) //nolint:gosec // a test
+			random := rand.New(rand.NewPCG(1, uint64(reader)))
 			for ctx.Err() == nil {
 				name := fmt.Sprint("service-", random.IntN(services))
 				if got := s.get(name); got != nil && got.Name != name {

@@ -14,9 +14,9 @@ import (
 // so that a view that was held as a record is never another one. Numbers are varints,
 // words come with their length before them, lists as one word.
 
-// pack appends the record of a service with its secrets that are alive.
-func pack(b []byte, row store.Service, secrets []store.ClientSecret, now time.Time) []byte {
-	b = packWord(b, row.Name) // first: the packed level finds it there
+// pack makes the record of a service with its secrets that are alive.
+func pack(row store.Service, secrets []store.ClientSecret, now time.Time) []byte {
+	b := packWord(nil, row.Name) // first: the packed level finds it there
 	b = packWord(b, row.UID)
 	b = packWord(b, row.Tenant)
 	b = packWord(b, row.Owner)
