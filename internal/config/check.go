@@ -24,6 +24,9 @@ func (l *loader) finish() error {
 			return err
 		}
 	}
+	if u, err := url.Parse(l.cfg.Issuer); err == nil && l.cfg.STS.ServerID == "" && !isLoopbackHost(u.Hostname()) {
+		l.cfg.STS.ServerID = u.Hostname()
+	}
 	l.cfg.Warnings = l.warnings()
 	return nil
 }

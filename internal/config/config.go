@@ -24,6 +24,9 @@ type Config struct {
 	TLS            TLS
 	Keys           Keys
 	Tokens         Tokens
+	// AccountID is the account in the ARNs of roles and sessions: twelve digits.
+	AccountID string
+	STS       STS
 	// Store is the URL of a PostgreSQL database; none = SQLite in Data.
 	Store      countersign.Secret
 	Revocation Revocation
@@ -90,8 +93,21 @@ type Tokens struct {
 	SigningAlgorithm string
 }
 
+// STS: ServerID is what a signed GetCallerIdentity must name as its receiver; "" = the
+// issuer's host or, where that is a loopback, no login by AWS identity (RULES D8).
+// MaxSessionDuration is 15m to 12h (default). AWSEndpoints are base URLs of AWS STS
+// endpoints beside the public ones.
+type STS struct {
+	ServerID           string
+	MaxSessionDuration time.Duration
+	AWSEndpoints       []string
+}
+
 // Ops: Pprof serves /debug/pprof on the ops listener, on loopback only.
 type Ops struct{ Pprof bool }
+
+// maxSession is the longest that a session may live, whatever is configured.
+const maxSession = 12 * time.Hour
 
 func defaults() Config {
 	return Config{
@@ -99,6 +115,9 @@ func defaults() Config {
 		Listen: Listen{API: "127.0.0.1:8440", Ops: "127.0.0.1:8449"},
 		Keys:   Keys{RotationPeriod: 30 * day},
 		Tokens: Tokens{Lifetime: 15 * time.Minute, SigningAlgorithm: "ES256"},
+
+		AccountID: "000000000000",
+		STS:       STS{MaxSessionDuration: maxSession},
 
 		Revocation: Revocation{MaxStaleness: 10 * time.Minute},
 		Audit:      Audit{SpoolBytes: 256 << 20},

@@ -41,6 +41,8 @@ func TestLoadWithoutAnything(t *testing.T) {
 		Keys:   Keys{MasterFile: filepath.Join(here, "countersign-data", "master.key"), RotationPeriod: 30 * day},
 		Tokens: Tokens{Lifetime: 15 * time.Minute, SigningAlgorithm: "ES256"},
 
+		AccountID:  "000000000000",
+		STS:        STS{MaxSessionDuration: 12 * time.Hour},
 		Revocation: Revocation{MaxStaleness: 10 * time.Minute},
 		Audit:      Audit{SpoolBytes: 256 << 20},
 		Limits:     Limits{Connections: 16384, Concurrency: 4096, RequestsPerAddress: 2000, RequestsPerIdentity: 2000},
@@ -68,6 +70,8 @@ tls:
 store: postgres://countersign@db/countersign
 keys: {master: {file: 'my master.key', previous_file: old.key}, rotation_period: 7d}
 tokens: {lifetime: 5m, signing_algorithm: EdDSA}
+account_id: "123456789012"
+sts: {server_id: sts, max_session_duration: 1h, aws_endpoints: ["https://vpce.example.com", "http://127.0.0.1:5000"]}
 revocation: {max_staleness: 1m, when_stale: serve}
 audit: {on_store_outage: refuse, spool_bytes: 1048576}
 limits: {connections: 100, concurrency: 200, requests_per_address: 0, requests_per_identity: 7}
@@ -88,6 +92,8 @@ ops: {pprof: true}
 		Keys: Keys{MasterFile: filepath.Join(dir, "my master.key"), MasterFileConfigured: true,
 			PreviousMasterFile: filepath.Join(dir, "old.key"), RotationPeriod: 7 * day},
 		Tokens:     Tokens{Lifetime: 5 * time.Minute, SigningAlgorithm: "EdDSA"},
+		AccountID:  "123456789012",
+		STS:        STS{ServerID: "sts", MaxSessionDuration: time.Hour, AWSEndpoints: []string{"https://vpce.example.com", "http://127.0.0.1:5000"}},
 		Store:      countersign.NewSecret("postgres://countersign@db/countersign"),
 		Revocation: Revocation{MaxStaleness: time.Minute, ServeStale: true},
 		Audit:      Audit{RefuseInOutage: true, SpoolBytes: 1 << 20},
@@ -200,6 +206,17 @@ func badFiles() []badFile {
 		{"env not closed", "data: ${env:NOT_THERE", value, "write ${env:NAME}"},
 		{"env without name", "data: ${env:}", value, "write ${env:NAME}"},
 		{"empty path", "data: ''", value, "data must be"},
+		{"account as a number", "account_id: 123456789012", value, "in quotes"},
+		{"short account", "account_id: '12345678901'", value, "account_id"},
+		{"account with letters", "account_id: '12345678901a'", value, "account_id"},
+		{"server id with a blank", "sts: {server_id: 'a b'}", value, "sts.server_id"},
+		{"server id with a comma", "sts: {server_id: 'a,b'}", value, "sts.server_id"},
+		{"short sessions", "sts: {max_session_duration: 14m}", value, "sts.max_session_duration"},
+		{"long sessions", "sts: {max_session_duration: 13h}", value, "sts.max_session_duration"},
+		{"endpoint over http", "sts: {aws_endpoints: ['http://sts.example.com']}", value, "sts.aws_endpoints"},
+		{"endpoint with a path", "sts: {aws_endpoints: ['https://sts.example.com/x']}", value, "sts.aws_endpoints"},
+		{"endpoint with a user", "sts: {aws_endpoints: ['https://u@sts.example.com']}", value, "sts.aws_endpoints"},
+		{"endpoint with a query", "sts: {aws_endpoints: ['https://sts.example.com?x']}", value, "sts.aws_endpoints"},
 		{"byte order mark", "\xef\xbb\xbfdata: a", "", "byte order mark"},
 		{"UTF-16", "\xff\xfed\x00a\x00", "", "UTF-8"},
 		{"latin-1", "data: caf\xe9", "", "UTF-8"},
@@ -266,7 +283,7 @@ func TestLaterKeysAreRefused(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Load("", []string{"COUNTERSIGN_STS_SERVER_ID=x"}); !errors.Is(err, countersign.Unsupported) {
+	if _, err := Load("", []string{"COUNTERSIGN_S3_DOMAIN=x"}); !errors.Is(err, countersign.Unsupported) {
 		t.Errorf("below a later section: got %v", err)
 	}
 }

@@ -69,6 +69,21 @@ var keyTable = []key{
 		c.Tokens.SigningAlgorithm = v.text
 		return slices.Contains([]string{"ES256", "RS256", "EdDSA"}, v.text)
 	}},
+	{"account_id", kindText, "twelve digits in quotes", func(c *Config, v value) bool {
+		c.AccountID = v.text
+		return len(v.text) == 12 && strings.Trim(v.text, "0123456789") == ""
+	}},
+	{"sts.server_id", kindText, "a host name or another text of at most 255 printable characters without spaces and commas", func(c *Config, v value) bool {
+		c.STS.ServerID = v.text
+		return isServerID(v.text)
+	}},
+	{"sts.max_session_duration", kindText, "a duration with a unit from 15m to 12h", func(c *Config, v value) bool {
+		return setDuration(&c.STS.MaxSessionDuration, v, 15*time.Minute, maxSession)
+	}},
+	{"sts.aws_endpoints", kindList, "a list of base URLs: https, or http on loopback, without path, query and user", func(c *Config, v value) bool {
+		c.STS.AWSEndpoints = v.items
+		return !slices.ContainsFunc(v.items, func(url string) bool { return !isEndpoint(url) })
+	}},
 	{"revocation.max_staleness", kindText, "a duration with a unit from 5s to 1d", func(c *Config, v value) bool {
 		return setDuration(&c.Revocation.MaxStaleness, v, 5*time.Second, day)
 	}},
@@ -103,7 +118,7 @@ var keyTable = []key{
 // laterKeys are keys and sections that later versions serve. They are refused rather
 // than ignored: whoever writes one relies on it.
 var laterKeys = []string{
-	"account_id", "listen.s3", "listen.ext_authz", "sts", "s3", "iam", "audit.retention",
+	"listen.s3", "listen.ext_authz", "s3", "iam", "audit.retention",
 	"audit.checkpoint_sink", "allowed_paths", "tls.client_ca_file", "keys.master.aws_kms",
 }
 

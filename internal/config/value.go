@@ -149,6 +149,25 @@ func isIssuer(text string) bool {
 	return u.Scheme == "https" || u.Scheme == "http" && isLoopbackHost(host)
 }
 
+// isEndpoint takes a base URL with one spelling: an origin and nothing else.
+func isEndpoint(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && isIssuer(text) && u.Path == ""
+}
+
+// isServerID takes what can stand in a signed header.
+func isServerID(text string) bool {
+	if text == "" || len(text) > 255 {
+		return false
+	}
+	for i := range len(text) {
+		if c := text[i]; c <= ' ' || c > '~' || c == ',' {
+			return false
+		}
+	}
+	return true
+}
+
 // isHost takes an IP address and a name of letters, digits, "-" and single dots.
 func isHost(host string) bool {
 	if addr, err := netip.ParseAddr(host); err == nil {
