@@ -22,7 +22,7 @@ var layers = map[string]int{
 	"verify": 2, "tokensource": 2, "routepolicy": 2, "internal/store/sqlstore": 2, "internal/store/storetest": 2,
 	"internal/keys": 2, "internal/audit": 2, "internal/policy": 2, "internal/iamclient": 2,
 
-	"transport": 3, "middleware": 3, "auditclient": 3, "internal/token": 3,
+	"transport": 3, "middleware": 3, "auditclient": 3, "awscreds": 3, "internal/token": 3,
 	"internal/resource": 3,
 	"internal/registry": 4,
 	"internal/admin":    5, "internal/authn": 5, "internal/fixture": 5,
@@ -46,6 +46,7 @@ var celModules = []string{
 
 // publicModulesOf are modules that one public package may link besides publicModules.
 var publicModulesOf = map[string][]string{
+	"awscreds":    {"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"},
 	"condition":   celModules,
 	"routepolicy": append([]string{"github.com/goccy/go-yaml"}, celModules...),
 }
