@@ -80,6 +80,15 @@ const (
 	ReasonRevisionMismatch    Reason = "revision_mismatch"
 	ReasonRevisionMissing     Reason = "revision_missing"
 	ReasonFieldUnknown        Reason = "field_unknown"
+	// Of the STS and of roles.
+	ReasonActionUnsupported   Reason = "action_unsupported"
+	ReasonRoleUnknown         Reason = "role_unknown"
+	ReasonTrustNotMatched     Reason = "trust_not_matched" // no statement of the role trusts the caller
+	ReasonRoleTenant          Reason = "role_tenant"       // the role belongs to another tenant than its proof
+	ReasonSessionEnded        Reason = "session_ended"     // its role, trust statement or issuer is another one now
+	ReasonSessionRevoked      Reason = "session_revoked"
+	ReasonRegionDisabled      Reason = "region_disabled"
+	ReasonUpstreamUnavailable Reason = "upstream_unavailable"
 	ReasonInternal            Reason = "internal"
 	ReasonSeveral             Reason = "several" // one audit event that stands for refusals of many kinds
 )

@@ -72,6 +72,12 @@ func ReadForm(r *http.Request, maxBytes int64, repeatable ...string) (Form, erro
 	return parseForm(string(body), repeatable)
 }
 
+// ParseQuery reads a query string by the rules of [ReadForm]. Its length is for the caller
+// to bound.
+//
+// Errors: [countersign.Invalid] with reason body_invalid or parameter_duplicated.
+func ParseQuery(raw string) (Form, error) { return parseForm(raw, nil) }
+
 func parseForm(body string, repeatable []string) (Form, error) {
 	if body == "" {
 		return Form{}, nil
