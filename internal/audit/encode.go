@@ -46,6 +46,8 @@ func appendEvent(dst []byte, e *Event) []byte {
 	dst = appendField(dst, `,"actor":`, e.Actor)
 	dst = appendField(dst, `,"target":`, e.Target)
 	dst = appendField(dst, `,"scope":`, e.Scope)
+	dst = appendField(dst, `,"role":`, e.Role)
+	dst = appendField(dst, `,"session":`, e.Session)
 	dst = appendField(dst, `,"token_id":`, e.TokenID)
 	dst = appendField(dst, `,"proof":`, e.Proof)
 	dst = appendField(dst, `,"client_addr":`, e.ClientAddr)

@@ -13,7 +13,7 @@ import (
 func fullEvent(s string) Event {
 	return Event{
 		ID: s, Time: time.Date(2026, 7, 1, 12, 0, 0, 123456000, time.UTC), Action: s, Decision: Decision(s), Reason: s,
-		Service: s, ServiceUID: s, UserIssuer: s, User: s, Actor: s, Target: s, Scope: s, TokenID: s, Proof: s,
+		Service: s, ServiceUID: s, UserIssuer: s, User: s, Actor: s, Target: s, Scope: s, Role: s, Session: s, TokenID: s, Proof: s,
 		ClientAddr: s, TraceID: s, Method: s, Route: s, Rule: s, ReportedBy: s, Count: 7, Detail: s,
 	}
 }

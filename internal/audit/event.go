@@ -57,6 +57,9 @@ type Event struct {
 	Target string `json:"target,omitempty"`
 	// Scope is the granted (or refused) scope, space-delimited.
 	Scope string `json:"scope,omitempty"`
+	// Role is the role of a session, Session its access key id.
+	Role    string `json:"role,omitempty"`
+	Session string `json:"session,omitempty"`
 	// TokenID is the jti of the token that was issued, used or revoked.
 	TokenID string `json:"token_id,omitempty"`
 	// Proof is how the caller proved itself: client_secret_basic, client_secret_post,

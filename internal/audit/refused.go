@@ -122,7 +122,7 @@ func claimedName(name string) string {
 func boundAll(e *Event) {
 	e.Decision = Decision(bounded(string(e.Decision)))
 	for _, field := range []*string{
-		&e.ID, &e.Action, &e.Reason, &e.Service, &e.ServiceUID, &e.UserIssuer, &e.User, &e.Actor, &e.Target, &e.Scope,
+		&e.ID, &e.Action, &e.Reason, &e.Service, &e.ServiceUID, &e.UserIssuer, &e.User, &e.Actor, &e.Target, &e.Scope, &e.Role, &e.Session,
 		&e.TokenID, &e.Proof, &e.ClientAddr, &e.TraceID, &e.Method, &e.Route, &e.Rule, &e.ReportedBy, &e.Detail,
 	} {
 		*field = bounded(*field)

@@ -125,7 +125,7 @@ func describeEvent(e iamclient.AuditEvent) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %-8s %-15s %-20s", e.Time.UTC().Format("2006-01-02T15:04:05.000Z"), e.Decision, e.Action, e.Reason)
 	for _, field := range [][2]string{
-		{"service", e.Service}, {"user", e.User}, {"actor", e.Actor}, {"target", e.Target}, {"scope", e.Scope},
+		{"service", e.Service}, {"user", e.User}, {"actor", e.Actor}, {"target", e.Target}, {"scope", e.Scope}, {"role", e.Role}, {"session", e.Session},
 		{"call", strings.TrimSpace(e.Method + " " + e.Route)}, {"rule", e.Rule}, {"by", e.ReportedBy},
 		{"token", otherThan(e.TokenID, e.ID)}, {"from", e.ClientAddr}, {"detail", e.Detail},
 	} {

@@ -22,6 +22,8 @@ type AuditEvent struct {
 	Actor      string    `json:"actor,omitempty"`
 	Target     string    `json:"target,omitempty"`
 	Scope      string    `json:"scope,omitempty"`
+	Role       string    `json:"role,omitempty"`
+	Session    string    `json:"session,omitempty"`
 	TokenID    string    `json:"token_id,omitempty"`
 	Proof      string    `json:"proof,omitempty"`
 	ClientAddr string    `json:"client_addr,omitempty"`
