@@ -82,6 +82,9 @@ type Issuer struct {
 type ClaimNames struct {
 	// Service holds the service's name: "custom:service_id" for cognito, "sub" for oidc.
 	Service string
+	// ServicePrefix is cut off what Service holds; a token without it is refused. It is for
+	// user names that stand for services: "username" of cognito's access tokens.
+	ServicePrefix string
 	// Roles is "cognito:groups" for cognito, "roles" for oidc; Tenant
 	// "custom:tenant_id" and "tenant". Scopes defaults to "scope", then "scp".
 	Roles, Tenant, Scopes string

@@ -74,6 +74,13 @@ func (i *issuer) identifyForeignUser(r *reader, t *Token, proof countersign.Proo
 
 func (i *issuer) identifyForeignService(r *reader, t *Token, proof countersign.Proof) countersign.Principal {
 	name := r.identity(i.Claims.Service, true)
+	if prefix := i.Claims.ServicePrefix; prefix != "" && r.err == nil {
+		rest, found := strings.CutPrefix(name, prefix)
+		if !found || strings.TrimSpace(rest) == "" {
+			r.fail(countersign.ReasonClaimInvalid, i.Claims.Service, errors.New("does not name a service"))
+		}
+		name = rest
+	}
 	if !slices.Contains(i.Services, name) {
 		// NAME can't hold a "/", else https://a with the name b/c would be the same
 		// as https://a/b with the name c.

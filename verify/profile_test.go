@@ -3,6 +3,7 @@ package verify_test
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -306,4 +307,30 @@ func TestInsecureAnyAudience(t *testing.T) {
 	}
 	_, err = v.Verify(t.Context(), mint(header(), serviceClaims().with(object{"aud": nil})))
 	wantReason(t, err, countersign.ReasonClaimMissing)
+}
+
+// TestServiceNameFromUserName: access tokens of Cognito name a service by its user name.
+func TestServiceNameFromUserName(t *testing.T) {
+	t.Parallel()
+	cfg := verify.Config{Now: func() time.Time { return now }, Issuers: []verify.Issuer{{
+		URL: foreignURL, Subject: verify.Service, Profile: verify.Cognito, TokenUse: "access", Keys: keys(),
+		Audiences: []string{"app"}, Algorithms: []string{verify.ES256},
+		Claims: verify.ClaimNames{Service: "username", ServicePrefix: "service-"},
+	}}}
+	v := newVerifier(t, cfg)
+	claims := object{
+		"iss": foreignURL, "sub": "0f7c", "client_id": "app", "token_use": "access",
+		"username": "service-document-service", "exp": now.Unix() + 900, "iat": now.Unix(),
+	}
+	head := object{"alg": "ES256", "kid": "k1"}
+	token, err := v.Verify(t.Context(), mint(head, claims))
+	if err != nil || token.Principal.Service.Name != foreignURL+"/document-service" {
+		t.Errorf("got %v, %v", token, err)
+	}
+	for _, name := range []any{"document-service", "Service-a", "service-", "service- ", "", 7, nil} {
+		_, err := v.Verify(t.Context(), mint(head, claims.with(object{"username": name})))
+		if countersign.CodeOf(err) != countersign.BadToken {
+			t.Errorf("user name %v: %v, want a refusal", name, err)
+		}
+	}
 }

@@ -40,6 +40,7 @@ type RevocationChecker interface {
 type Unverified struct {
 	Algorithm, Type, KeyID string
 	Issuer, Subject, ID    string
+	ClientID               string
 	Audience               []string
 	ExpiresAt              time.Time
 }
@@ -62,6 +63,7 @@ func ParseUnverified(token string) (Unverified, error) {
 	u.Issuer = r.optional("iss")
 	u.Subject = r.optional("sub")
 	u.ID = r.optional("jti")
+	u.ClientID = r.optional("client_id")
 	u.Audience = r.list("aud")
 	if exp, ok := r.date("exp"); ok {
 		u.ExpiresAt = time.Unix(exp, 0).UTC()

@@ -1,0 +1,114 @@
+package trust
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/verify"
+)
+
+// identityOf is what the tokens of all issuers have in common.
+func identityOf(t *verify.Token) (Identity, error) {
+	claims, err := decodeClaims(t.Claims)
+	if err != nil {
+		return Identity{}, err
+	}
+	return Identity{
+		Issuer: t.Issuer, Subject: t.Subject, Audience: t.Audience, ClientID: t.ClientID, Claims: claims,
+		IssuedAt: t.IssuedAt, ExpiresAt: t.ExpiresAt,
+	}, nil
+}
+
+// decodeClaims makes values of verified claims. The token was at most 16 KiB, was scanned
+// as strict JSON, no name comes twice in it and it is at most 16 deep: so the values are
+// bounded, and there is one way to read them.
+func decodeClaims(raw map[string]verify.RawClaim) (map[string]any, error) {
+	claims := make(map[string]any, len(raw))
+	for name, text := range raw {
+		var value any
+		if err := json.Unmarshal(text, &value); err != nil {
+			return nil, countersign.WrapError(countersign.BadToken, countersign.ReasonClaimInvalid, msgToken, err)
+		}
+		claims[name] = value
+	}
+	return claims, nil
+}
+
+// foreignIdentity reads a token of a foreign issuer.
+func foreignIdentity(i *Issuer, t *verify.Token) (Identity, error) {
+	id, err := identityOf(t)
+	if err != nil {
+		return Identity{}, err
+	}
+	id.Kind, id.IssuerName, id.IssuerUID = KindOIDC, i.Name, i.UID
+	id.Tenant = t.Principal.Tenant
+	id.Roles, id.Scopes = t.Principal.User.Roles, t.Principal.Scopes
+	if i.Subject == SubjectService {
+		id.Service = t.Principal.Service.Name
+		id.ClaimedService = unescapeName.Replace(strings.TrimPrefix(id.Service, t.Issuer+"/"))
+	}
+	id.Dropped = i.dropped(&id)
+	return id, nil
+}
+
+// unescapeName takes back what package verify escapes in a foreign service's name.
+var unescapeName = strings.NewReplacer("%2F", "/", "%25", "%")
+
+// dropped names what the token asserts and the issuer may not (RULES A4).
+func (i *Issuer) dropped(id *Identity) []string {
+	names := i.Claims
+	if i.Profile == string(verify.Cognito) {
+		names.Roles, names.Tenant = orElse(names.Roles, "cognito:groups"), orElse(names.Tenant, "custom:tenant_id")
+	} else {
+		names.Roles, names.Tenant = orElse(names.Roles, "roles"), orElse(names.Tenant, "tenant")
+	}
+	var dropped []string
+	if said, ok := id.Claims[names.Tenant]; ok && said != "" && said != id.Tenant {
+		dropped = append(dropped, "tenant")
+	}
+	if i.Subject == SubjectUser {
+		for _, role := range wordsOf(id.Claims[names.Roles], false) {
+			if i.MayAssert.Roles[role] == "" {
+				dropped = append(dropped, "roles")
+				break
+			}
+		}
+	}
+	scopes := id.Claims[orElse(names.Scopes, "scope")]
+	if scopes == nil && names.Scopes == "" {
+		scopes = id.Claims["scp"]
+	}
+	if slices.ContainsFunc(wordsOf(scopes, true), func(s string) bool { return !slices.Contains(i.MayAssert.Scopes, s) }) {
+		dropped = append(dropped, "scopes")
+	}
+	return dropped
+}
+
+// wordsOf returns the texts of a list, or of one text.
+func wordsOf(value any, split bool) []string {
+	switch v := value.(type) {
+	case string:
+		if split {
+			return strings.Fields(v)
+		}
+		return []string{v}
+	case []any:
+		words := make([]string, 0, len(v))
+		for _, item := range v {
+			if text, ok := item.(string); ok {
+				words = append(words, text)
+			}
+		}
+		return words
+	}
+	return nil
+}
+
+func orElse(text, fallback string) string {
+	if text == "" {
+		return fallback
+	}
+	return text
+}
