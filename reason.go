@@ -89,7 +89,7 @@ const (
 	ReasonSessionRevoked      Reason = "session_revoked"
 	ReasonSessionTooLarge     Reason = "session_too_large"    // its sealed token would be over 2 KiB
 	ReasonAccessKeyMalformed  Reason = "access_key_malformed" // no id of a session's, or one that comes without a token
-	ReasonTrustProof          Reason = "trust_proof" // the statement is about another kind of proof
+	ReasonTrustProof          Reason = "trust_proof"          // the statement is about another kind of proof
 	ReasonTrustIssuer         Reason = "trust_issuer"
 	ReasonTrustAudience       Reason = "trust_audience"
 	ReasonTrustAccount        Reason = "trust_account"
