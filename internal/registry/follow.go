@@ -197,9 +197,7 @@ func (r *Registry) catchUp(ctx context.Context, head int64) error {
 			break
 		}
 		for _, c := range page {
-			if c.Kind == kindService {
-				r.forget(c.Name)
-			}
+			r.forgetObject(c.Kind, c.Name)
 			if r.onChange != nil {
 				r.onChange(c)
 			}

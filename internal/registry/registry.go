@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/resource"
 	"github.com/countersign/countersign/internal/store"
 )
 
@@ -80,6 +81,7 @@ type Registry struct {
 	feed        feed
 	quotas      quotas
 	uses        uses
+	issuers     issuers
 
 	polled atomic.Pointer[poll]
 	poked  chan struct{} // of size one
@@ -191,12 +193,30 @@ func (r *Registry) forget(name string) {
 	r.loads.Load().Forget(name)
 }
 
+// ForgetObject is Forget for an object of any kind.
+func (r *Registry) ForgetObject(kind, name string) {
+	r.forgetObject(kind, name)
+	if r.shared {
+		r.Poke()
+	}
+}
+
+func (r *Registry) forgetObject(kind, name string) {
+	switch kind {
+	case kindService:
+		r.forget(name)
+	case resource.KindIssuer:
+		r.issuers.forget()
+	}
+}
+
 // forgetAll drops every cached view.
 func (r *Registry) forgetAll() {
 	for i := range r.shards {
 		r.shards[i].forgetAll()
 	}
 	r.loads.Store(new(singleflight.Group))
+	r.issuers.forget()
 }
 
 // Len returns how many services are held in memory.

@@ -1,0 +1,136 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/resource"
+	"github.com/countersign/countersign/internal/store"
+	"github.com/countersign/countersign/internal/trust"
+)
+
+// maxIssuers bounds the Issuer documents: they are few, and all of them are held.
+const maxIssuers = 10_000
+
+// issuers holds every Issuer document by its URL, from the first question on and until one
+// of them changes. The zero value is empty.
+type issuers struct {
+	loading sync.Mutex // one reads, the others wait for what it finds
+	mu      sync.Mutex
+	// byURL is nil when it has to be read anew; version grows each time that happens.
+	byURL   map[string][]trust.Issuer
+	version int
+}
+
+// Issuers implements trust.Issuers: the documents of exactly that URL. Never change them.
+//
+// Errors: countersign.Unavailable.
+func (r *Registry) Issuers(ctx context.Context, url string) ([]trust.Issuer, error) {
+	if r.stale() {
+		return nil, errStale
+	}
+	byURL, err := r.issuers.get(ctx, r.store)
+	if err != nil {
+		return nil, err
+	}
+	return byURL[url], nil
+}
+
+// HasIssuer reports whether the Issuer document with that uid is there and has that URL.
+//
+// Errors: countersign.Unavailable.
+func (r *Registry) HasIssuer(ctx context.Context, url, uid string) (bool, error) {
+	found, err := r.Issuers(ctx, url)
+	for i := range found {
+		if found[i].UID == uid {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
+func (s *issuers) get(ctx context.Context, from store.Objects) (map[string][]trust.Issuer, error) {
+	if byURL, _ := s.known(); byURL != nil {
+		return byURL, nil
+	}
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	for {
+		byURL, version := s.known()
+		if byURL != nil {
+			return byURL, nil
+		}
+		fresh, err := readIssuers(ctx, from)
+		if err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		if s.version == version { // else what was read may be from before a change
+			s.byURL = fresh
+			s.mu.Unlock()
+			return fresh, nil
+		}
+		s.mu.Unlock()
+	}
+}
+
+func (s *issuers) known() (byURL map[string][]trust.Issuer, version int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.byURL, s.version
+}
+
+func (s *issuers) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.byURL = nil
+	s.version++
+}
+
+func readIssuers(ctx context.Context, from store.Objects) (map[string][]trust.Issuer, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
+	defer cancel()
+	byURL := make(map[string][]trust.Issuer)
+	count := 0
+	for after := ""; ; {
+		page, err := from.Objects(ctx, resource.KindIssuer, store.Page{After: after, Limit: store.MaxLimit})
+		if err != nil {
+			return nil, fmt.Errorf("read the issuers: %w", err)
+		}
+		for _, row := range page {
+			issuer, err := issuerOf(row)
+			if err != nil {
+				return nil, err
+			}
+			byURL[issuer.URL] = append(byURL[issuer.URL], issuer)
+			after = row.Name
+		}
+		if count += len(page); count > maxIssuers {
+			return nil, countersign.NewError(countersign.Unavailable, "", "there are more than 10,000 issuers")
+		}
+		if len(page) < store.MaxLimit {
+			return byURL, nil
+		}
+	}
+}
+
+// issuerOf says a stored document in the words of package trust.
+func issuerOf(row store.Object) (trust.Issuer, error) {
+	document, err := resource.FromSpec(row.Kind, row.Name, row.Tenant, row.Spec)
+	if err != nil {
+		return trust.Issuer{}, fmt.Errorf("read issuer %s: %w", row.Name, err)
+	}
+	d := document.Issuer
+	claims := trust.ClaimNames{
+		Service: d.Claims.Service.Claim, ServiceFrom: d.Claims.Service.From, ServicePrefix: d.Claims.Service.StripPrefix,
+		Roles: d.Claims.Roles, Tenant: d.Claims.Tenant, Scopes: d.Claims.Scopes,
+	}
+	return trust.Issuer{
+		Name: row.Name, UID: row.UID, URL: d.URL, Tenant: row.Tenant, Revision: row.Revision,
+		Subject: d.Subject, Profile: d.Profile, TokenUse: d.TokenUse, JWKSURI: d.JWKSURI,
+		Audiences: d.Audiences, Algorithms: d.Algorithms, AllowPrivateAddresses: d.AllowPrivateAddresses, Claims: claims,
+		MayAssert: trust.MayAssert{Tenants: d.MayAssert.Tenants, Roles: d.MayAssert.Roles, Scopes: d.MayAssert.Scopes},
+	}, nil
+}
