@@ -8,6 +8,7 @@ import (
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/condition"
+	"github.com/countersign/countersign/pattern"
 )
 
 // The bounds of what is compiled together.
@@ -148,7 +149,7 @@ func (c *compiler) list(path string, list []string, required bool) []string {
 func (c *compiler) literals(path string, list []string) []string {
 	for i, text := range c.list(path, list, false) {
 		switch {
-		case text == "" || !printable(text) || strings.Contains(text, " "):
+		case text == "" || !pattern.Printable(text) || strings.Contains(text, " "):
 			c.wrong(at(path, i), "must be a word")
 		case strings.Contains(text, "*"):
 			c.wrong(at(path, i), "is compared literally: * stands for nothing here")
@@ -212,12 +213,12 @@ func (c *compiler) services(r *rule, list []string, hasWhen bool) {
 			c.wrong(at("from.services", i), err.Error())
 			continue
 		}
-		if p.everything() && !hasWhen {
+		if p.Everything() && !hasWhen {
 			c.wrong(at("from.services", i), "every service: name which, or say it in a when")
 		}
-		literal = literal && p.literal()
+		literal = literal && p.Literal()
 		r.services = append(r.services, p)
-		if p.literal() && !slices.Contains(r.serviceNames, text) {
+		if p.Literal() && !slices.Contains(r.serviceNames, text) {
 			r.serviceNames = append(r.serviceNames, text)
 		}
 	}
@@ -231,7 +232,7 @@ func compileUser(text string) (u userPattern, message string) {
 	switch {
 	case !found:
 		return u, "must be ISSUER|SUBJECT, or ** for every user: a subject alone is nobody in particular"
-	case issuer == "" || !printable(issuer):
+	case issuer == "" || !pattern.Printable(issuer):
 		return u, "must have the issuer's URL before the |"
 	case strings.Contains(issuer, "*"):
 		return u, "must have the exact URL of one issuer before the |"

@@ -3,6 +3,8 @@ package routepolicy
 import (
 	"math"
 	"strings"
+
+	"github.com/countersign/countersign/pattern"
 )
 
 // index finds the rules whose method and path match: one tree of segments for each method.
@@ -23,12 +25,12 @@ type node struct {
 
 type patternEdge struct {
 	text    string
-	pattern pattern
+	pattern pattern.Pattern
 	next    *node
 }
 
 type tailEdge struct {
-	pattern *pattern
+	pattern *pattern.Pattern
 	rules   leaf
 }
 
@@ -58,7 +60,7 @@ func (x index) add(method string, c candidate) {
 	switch {
 	case c.path.tail == nil:
 		n.here.add(c)
-	case c.path.tail.everything():
+	case c.path.tail.Everything():
 		n.any.add(c)
 	default:
 		n.tails = append(n.tails, tailEdge{pattern: c.path.tail})
@@ -79,7 +81,7 @@ func (n *node) child(segment string) *node {
 				return edge.next
 			}
 		}
-		compiled, _ := compilePattern(segment) // a part of a pattern without ** is one
+		compiled, _ := pattern.Parse(segment) // a part of a pattern without ** is one
 		n.patterns = append(n.patterns, patternEdge{segment, compiled, &node{}})
 		return n.patterns[len(n.patterns)-1].next
 	}
@@ -130,7 +132,7 @@ func (x index) find(c *call) *rule {
 func (s *search) walk(n *node, rest string) {
 	s.try(&n.any)
 	for i := range n.tails {
-		if n.tails[i].pattern.match(rest) {
+		if n.tails[i].pattern.Match(rest) {
 			s.try(&n.tails[i].rules)
 		}
 	}
@@ -138,11 +140,11 @@ func (s *search) walk(n *node, rest string) {
 	if next := n.literals[segment]; next != nil {
 		s.step(next, rest, more)
 	}
-	if n.star != nil && isStar(segment) {
+	if n.star != nil && pattern.IsStar(segment) {
 		s.step(n.star, rest, more)
 	}
 	for i := range n.patterns {
-		if n.patterns[i].pattern.match(segment) {
+		if n.patterns[i].pattern.Match(segment) {
 			s.step(n.patterns[i].next, rest, more)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/countersign/countersign/pattern"
 )
 
 // maxPathBytes bounds a path that is looked at, before decoding.
@@ -108,7 +110,7 @@ type pathPattern struct {
 	text     string
 	segments []string // as written, without a tail
 	// tail is what a last segment that ends in ** matches of the rest; nil = none.
-	tail   *pattern
+	tail   *pattern.Pattern
 	params []param
 }
 
@@ -148,14 +150,14 @@ func compilePath(text string) (*pathPattern, error) {
 	if len(p.segments) > maxSegments {
 		return nil, errDeep
 	}
-	if whole.tail {
+	if whole.Tail() {
 		last := len(p.segments) - 1
 		tail, err := compilePattern(p.segments[last])
 		if err != nil {
 			return nil, err
 		}
 		p.tail, p.segments = &tail, p.segments[:last]
-		if strings.ContainsAny(strings.Join(tail.literals, ""), "{}") {
+		if strings.ContainsAny(tail.String(), "{}") {
 			return nil, errBraces
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/condition"
+	"github.com/countersign/countersign/pattern"
 )
 
 // rule is a compiled rule.
@@ -18,7 +19,7 @@ type rule struct {
 	// serviceNames are the services when all are literal; nil = they are not, or there
 	// are none. The index has asked for them already.
 	serviceNames []string
-	services     []pattern
+	services     []pattern.Pattern
 	anyService   bool // without_service
 
 	users     []userPattern
@@ -34,7 +35,7 @@ type rule struct {
 type userPattern struct {
 	anybody bool // **
 	issuer  string
-	subject pattern
+	subject pattern.Pattern
 }
 
 // call is what a rule is asked about.
@@ -69,7 +70,7 @@ func (r *rule) allowsService(s *countersign.Service) bool {
 	foreign := strings.Contains(s.Name, "/")
 	for i := range r.services {
 		p := &r.services[i]
-		if p.match(s.Name) && (!foreign || strings.Contains(p.literals[0], "/")) {
+		if p.Match(s.Name) && (!foreign || strings.Contains(p.Head(), "/")) {
 			return true
 		}
 	}
@@ -88,7 +89,7 @@ func (r *rule) allowsUser(u *countersign.User) bool {
 	}
 	for i := range r.users {
 		p := &r.users[i]
-		if p.anybody || p.issuer == u.Issuer && p.subject.match(u.Subject) {
+		if p.anybody || p.issuer == u.Issuer && p.subject.Match(u.Subject) {
 			return true
 		}
 	}
