@@ -3,12 +3,12 @@ package trust
 import (
 	"context"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/condition"
+	"github.com/countersign/countersign/pattern"
 )
 
 // RequestContext is what conditions see of a request. What the caller chooses freely, such
@@ -112,7 +112,7 @@ func (s *Statement) matchSubject(id *Identity) bool {
 		return true // others of the statement's parts have been compared: see Compile
 	}
 	subject := s.subjectOf(id)
-	return slices.ContainsFunc(s.subjects, func(p namedPattern) bool { return p.Match(subject) })
+	return slices.ContainsFunc(s.subjects, func(p pattern.Pattern) bool { return p.Match(subject) })
 }
 
 // subjectOf is what the patterns are compared with.
@@ -127,8 +127,8 @@ func (s *Statement) subjectOf(id *Identity) string {
 	}
 }
 
-// Near returns the patterns of the statement that do not match the identity and would with
-// ** in place of their last *: what an author has meant, perhaps (RULES D1).
+// Near returns the patterns of the statement that do not match the identity and would if
+// they ended in ** instead of *: what an author has meant, perhaps (RULES D1).
 func (s Statement) Near(id Identity) []string {
 	if id.Kind != s.kind || s.kind == KindAWS && id.AWS == nil {
 		return nil
@@ -136,12 +136,8 @@ func (s Statement) Near(id Identity) []string {
 	subject := s.subjectOf(&id)
 	var near []string
 	for _, p := range s.subjects {
-		star := strings.LastIndexByte(p.text, '*')
-		if star < 0 || p.Match(subject) {
-			continue
-		}
-		if wider, err := compilePattern(strings.TrimRight(p.text[:star], "*") + "**"); err == nil && wider.Match(subject) {
-			near = append(near, p.text)
+		if p.NearMiss(subject) {
+			near = append(near, p.String())
 		}
 	}
 	return near

@@ -12,6 +12,7 @@ import (
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/condition"
+	"github.com/countersign/countersign/pattern"
 )
 
 // Bounds of a statement: entries of a list, and bytes of a text.
@@ -27,7 +28,7 @@ type Statement struct {
 	issuerName, issuerURL string
 	audiences             []string
 	// subjects are patterns of the subject (oidc), the ARN (aws), the name (service).
-	subjects []namedPattern
+	subjects []pattern.Pattern
 	// claims must be there and be exactly these texts.
 	claims      []claim
 	accounts    []string
@@ -37,11 +38,6 @@ type Statement struct {
 }
 
 type claim struct{ name, value string }
-
-type namedPattern struct {
-	text string
-	pattern
-}
 
 // Compile checks a statement and makes it ready.
 //
@@ -187,14 +183,17 @@ func (s *Statement) setSubjects(field string, patterns []string, condition strin
 		return bad(field + ": more than 64")
 	}
 	for _, text := range sortedSet(patterns) {
-		p, err := compilePattern(text)
-		if err != nil || !plain(text) {
-			return bad(fmt.Sprintf("%s: %q is no pattern: ** may stand at the end only", field, clip(text)))
+		p, err := pattern.Parse(text)
+		if err != nil {
+			return bad(fmt.Sprintf("%s: %q %s", field, clip(text), countersign.MessageOf(err)))
+		}
+		if len(text) > maxText {
+			return bad(field + ": a pattern is longer than 1 KiB")
 		}
 		if p.Everything() && condition == "" {
 			return bad(field + ": " + text + " alone needs a condition")
 		}
-		s.subjects = append(s.subjects, namedPattern{text, p})
+		s.subjects = append(s.subjects, p)
 	}
 	return nil
 }
@@ -224,7 +223,7 @@ func (s *Statement) hash(condition string) string {
 	list(s.accounts...)
 	list(s.uniqueIDs...)
 	for _, p := range s.subjects {
-		list("subject", p.text)
+		list("subject", p.String())
 	}
 	for _, c := range s.claims {
 		list("claim", c.name, c.value)
