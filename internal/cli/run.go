@@ -48,6 +48,7 @@ type commands struct {
 	Revoke     revokeCommand     `cmd:"" help:"End tokens before they expire."`
 	Keys       keysCommand       `cmd:"" help:"List and rotate signing keys."`
 	Audit      auditCommand      `cmd:"" help:"Read and verify the audit log."`
+	Cognito    cognitoCommand    `cmd:"" help:"Set up Amazon Cognito as the source of services' identities."`
 	Context    contextCommand    `cmd:"" help:"Name servers, and choose the one to talk to."`
 	Completion completionCommand `cmd:"" help:"Print the completion script of a shell."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
