@@ -8,6 +8,10 @@
 // so that a row can't pass one key off as another. Nothing here prints a key: every
 // type that holds one writes REDACTED.
 //
+// Sealing keys are symmetric: package session derives from them what seals a session token
+// (RULES D5). They keep the same schedule and are never published. Broker keys are RSA and
+// made when one is first asked for: most deployments never need one.
+//
 // Where no key is left whose time is now, because every server was off for longer than a
 // period or the key in use was compromised, one is made that signs at once: verifiers ask
 // again for a key id that they don't know.

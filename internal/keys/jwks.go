@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,12 +17,19 @@ type published struct {
 	keys        map[string]*keyPair
 }
 
-// JWKS returns the published token keys: [Ring.KeySet] of Token.
-func (r *Ring) JWKS() (body []byte, etag string) { return r.KeySet(Token) }
+// JWKS returns the set that discovery names: the published keys of Token and of Broker, as
+// [Ring.KeySet] does.
+//
+// Source: RFC 7517 §5.
+func (r *Ring) JWKS() (body []byte, etag string) {
+	state := r.state.Load()
+	set := r.publishedOf(&state.main, state.pairs[Token], state.pairs[Broker])
+	return set.body, set.etag
+}
 
 // KeySet returns the published keys of a purpose as a JSON document and its ETag (with
 // quotes). The document is computed anew only when the schedule changes it; never change
-// it.
+// it. Sealing keys are in none.
 //
 // Source: RFC 7517 §5.
 func (r *Ring) KeySet(p Purpose) (body []byte, etag string) {
@@ -29,7 +38,8 @@ func (r *Ring) KeySet(p Purpose) (body []byte, etag string) {
 }
 
 // PublicKey returns the published token key of that id and its algorithm: a
-// *ecdsa.PublicKey, *rsa.PublicKey or ed25519.PublicKey.
+// *ecdsa.PublicKey, *rsa.PublicKey or ed25519.PublicKey. A broker key is none, though JWKS
+// has both.
 func (r *Ring) PublicKey(kid string) (key any, algorithm string, ok bool) {
 	pair, ok := r.publishedNow(Token).keys[kid]
 	if !ok {
@@ -39,23 +49,31 @@ func (r *Ring) PublicKey(kid string) (key any, algorithm string, ok bool) {
 }
 
 func (r *Ring) publishedNow(p Purpose) *published {
-	now, state := r.now(), r.state.Load()
-	cached := state.sets[p]
+	state := r.state.Load()
+	return r.publishedOf(state.sets[p], state.pairs[p])
+}
+
+func (r *Ring) publishedOf(cached *atomic.Pointer[published], lists ...[]*keyPair) *published {
+	now := r.now()
 	if set := cached.Load(); set != nil && within(now, set.from, set.until) {
 		return set
 	}
 	// Two callers may compute the same set; that is cheaper than a lock on each read.
-	set := publish(state.pairs[p], now)
+	set := publish(now, lists...)
 	cached.Store(set)
 	return set
 }
 
-func publish(pairs []*keyPair, now time.Time) *published {
+func publish(now time.Time, lists ...[]*keyPair) *published {
+	pairs := slices.Concat(lists...)
 	p := &published{keys: make(map[string]*keyPair, len(pairs))}
 	set := struct {
 		Keys []json.RawMessage `json:"keys"`
 	}{Keys: []json.RawMessage{}}
 	for _, pair := range pairs {
+		if pair.jwk == nil {
+			continue // symmetric
+		}
 		p.bound(now, pair.row.PublishAt)
 		p.bound(now, pair.row.KeepUntil)
 		if pair.published(now) {

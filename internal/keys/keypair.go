@@ -19,27 +19,34 @@ import (
 	"github.com/countersign/countersign/internal/store"
 )
 
-// The algorithms of token keys. Audit keys are always EdDSA.
+// The algorithms of token keys. Those of other purposes have one each.
 const (
 	ES256 = "ES256"
 	RS256 = "RS256"
 	EdDSA = "EdDSA"
+	// HKDFA256GCM is that of the sealing keys (RULES D5): each session token has an
+	// AES-256-GCM key of its own, derived by HKDF-SHA-256. Nothing is signed with it.
+	HKDFA256GCM = "HKDF-A256GCM"
 )
 
 // rsaBits is the size of new RSA keys, and the least that is opened (RULES B3).
 const rsaBits = 2048
 
-// keyPair is one key in memory.
+// keyPair is one key in memory. A sealing key has neither a public half nor a signer.
 type keyPair struct {
 	row    store.SigningKey // without Sealed
 	public any
 	jwk    json.RawMessage
 	signer *Signer
+	secret func() []byte // of a sealing key; nil = it is none
 }
 
 // makeKeyPair makes a key and returns its row, sealed. Of row it takes purpose, algorithm
 // and schedule.
 func makeKeyPair(cfg Config, row store.SigningKey) (store.SigningKey, error) {
+	if row.Purpose == string(Sealing) {
+		return makeSealingKey(cfg, row)
+	}
 	private, err := generate(row.Algorithm)
 	if err != nil {
 		return row, err
@@ -69,6 +76,9 @@ func openKeyPair(cfg Config, row store.SigningKey) (*keyPair, error) {
 		return nil, err
 	}
 	defer clear(plain)
+	if row.Purpose == string(Sealing) {
+		return newSealingKey(row, plain)
+	}
 	parsed, err := x509.ParsePKCS8PrivateKey(plain)
 	if err != nil {
 		return nil, fmt.Errorf("decode private key: %w", err)

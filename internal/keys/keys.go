@@ -23,10 +23,17 @@ const (
 	Revocation Purpose = "revocation"
 	// Policy signs the route policies that receivers fetch: route-policies+jwt.
 	Policy Purpose = "policy"
+	// Sealing keys are what session tokens are sealed under: symmetric, never published,
+	// read by [Ring.SealingKey] and [Ring.CurrentSealingKey].
+	Sealing Purpose = "session"
+	// Broker signs what a real cloud takes for its own credentials: JWT. Its keys are
+	// published beside the tokens', where the cloud finds them by discovery; who verifies
+	// access tokens tells them apart by typ. They are made when they are first asked for.
+	Broker Purpose = "broker"
 )
 
 // purposes are all, in the order in which they are shown.
-var purposes = []Purpose{Token, Audit, Revocation, Policy}
+var purposes = []Purpose{Token, Audit, Revocation, Policy, Sealing, Broker}
 
 // Config of a [Ring]. Store, Master and DeploymentID are required.
 type Config struct {
@@ -38,10 +45,12 @@ type Config struct {
 	// Algorithm of new token keys: ES256 (default), RS256 (2048 bits), EdDSA. When it
 	// differs from that of the key in use, Open makes a new key that is used from now on,
 	// with a successor, and the old one stays published. A ring that runs leaves keys of
-	// another algorithm alone. Keys of the other purposes are EdDSA.
+	// another algorithm alone. Broker keys are RS256, which is all that AWS is sure to
+	// take; keys of the other purposes that sign are EdDSA.
 	Algorithm string
 	// TokenLifetime is the longest lifetime of a token: a key leaves the JWKS no
-	// earlier than that after its last use. 0 = 1 hour.
+	// earlier than that after its last use. 0 = 1 hour. Sealing keys are kept for
+	// [MaxSessionDuration].
 	TokenLifetime time.Duration
 	// RotationPeriod is how long a key signs; 0 = 30 days.
 	RotationPeriod time.Duration
@@ -62,22 +71,36 @@ type Ring struct {
 	// state is replaced as a whole, by who holds reloading.
 	state     atomic.Pointer[state]
 	reloading sync.Mutex
+	// brokering: somebody asked for a broker key, and there was none.
+	brokering atomic.Bool
 	// hashers are *secretHasher: as many as calls of HashClientSecret ran at once, until
 	// the garbage collector takes them.
 	hashers sync.Pool
 }
 
-// Signer returns the key in use for a purpose.
+// Signer returns the key in use for a purpose. Where there is no broker key yet, that makes
+// one due.
 //
 // Errors: countersign.Unavailable when no key's time is now.
 func (r *Ring) Signer(p Purpose) (*Signer, error) {
+	if pair := r.inUse(p); pair != nil && pair.signer != nil {
+		return pair.signer, nil
+	}
+	if p == Broker {
+		r.brokering.Store(true)
+	}
+	return nil, countersign.NewError(countersign.Unavailable, "", "no "+string(p)+" key may sign now")
+}
+
+// inUse returns the key whose time is now, nil where there is none.
+func (r *Ring) inUse(p Purpose) *keyPair {
 	now := r.now()
 	for _, pair := range r.state.Load().pairs[p] {
 		if pair.usable(now) {
-			return pair.signer, nil
+			return pair
 		}
 	}
-	return nil, countersign.NewError(countersign.Unavailable, "", "no "+string(p)+" key may sign now")
+	return nil
 }
 
 // SignHead and VerifyHead implement audit.HeadSigner with the audit keys, which are

@@ -21,11 +21,14 @@ func (r *Ring) Due() bool { return r.due(false) }
 func (r *Ring) due(opening bool) bool {
 	state, now := r.state.Load(), r.clock()
 	for _, p := range purposes {
+		if rests(p, opening) {
+			continue
+		}
 		rows := make([]store.SigningKey, 0, len(state.pairs[p]))
 		for _, pair := range state.pairs[p] {
 			rows = append(rows, pair.row)
 		}
-		if r.cfg.schedule(p, opening).next(rows, now) != nil {
+		if r.schedule(p, opening).next(rows, now) != nil {
 			return true
 		}
 	}
@@ -46,11 +49,14 @@ func (r *Ring) maintainIn(ctx context.Context, tx store.Tx, opening bool) (creat
 		return nil, fmt.Errorf("maintain keys: %w", err)
 	}
 	for _, p := range purposes {
+		if rests(p, opening) {
+			continue
+		}
 		rows, err := tx.SigningKeys(ctx, string(p))
 		if err != nil {
 			return nil, fmt.Errorf("read %s keys: %w", p, err)
 		}
-		made, err := r.follow(ctx, tx, r.cfg.schedule(p, opening), rows)
+		made, err := r.follow(ctx, tx, r.schedule(p, opening), rows)
 		if err != nil {
 			return nil, err
 		}
@@ -100,7 +106,7 @@ func (r *Ring) write(ctx context.Context, tx store.Tx, rows []store.SigningKey, 
 	return rows, nil
 }
 
-// RotateIn lets a new key take over as soon as it was published for PublishLead. The
+// RotateIn lets a new key take over as soon as it was there for PublishLead. The
 // waiting successor, which was made for a later time, is dropped. One that takes over until
 // then anyway is what was asked for: nothing is made. Call Reload after the commit.
 //
@@ -111,7 +117,10 @@ func (r *Ring) RotateIn(ctx context.Context, tx store.Tx, p Purpose) (created []
 	if err != nil {
 		return nil, err
 	}
-	now, plan := r.clock(), r.cfg.schedule(p, false)
+	if p == Broker {
+		r.brokering.Store(true) // somebody wants one
+	}
+	now, plan := r.clock(), r.schedule(p, false)
 	begin := now.Add(plan.lead)
 	if slices.ContainsFunc(rows, func(row store.SigningKey) bool {
 		return row.UseFrom.After(now) && !row.UseFrom.After(begin) && !ended(row, now)
@@ -146,6 +155,9 @@ func (r *Ring) CompromiseIn(ctx context.Context, tx store.Tx, kid string) (dropp
 		i := slices.IndexFunc(rows, func(row store.SigningKey) bool { return row.KID == kid })
 		if i < 0 {
 			continue
+		}
+		if p == Broker {
+			r.brokering.Store(true) // what was used is needed again
 		}
 		now := r.clock()
 		dropped = rows[i]
@@ -183,7 +195,7 @@ func (r *Ring) take(ctx context.Context, tx store.Tx, p Purpose, rows []store.Si
 			return nil, err
 		}
 	}
-	made, err := r.follow(ctx, tx, r.cfg.schedule(p, false), rows)
+	made, err := r.follow(ctx, tx, r.schedule(p, false), rows)
 	return append(created, made...), err
 }
 

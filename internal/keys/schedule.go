@@ -18,7 +18,12 @@ const (
 	// minutes, a policy is kept by its receiver through restarts.
 	keepRevocation = 24 * time.Hour
 	keepPolicy     = 30 * 24 * time.Hour
+	keepSealing    = MaxSessionDuration + verifierSkew
 )
+
+// MaxSessionDuration is the longest that a session may live (DESIGN §6): so long a key opens
+// sessions after it has sealed its last one.
+const MaxSessionDuration = 12 * time.Hour
 
 // schedule is when the keys of one purpose are made, used and dropped (RULES B6). One key
 // is in use, and its successor has been made a whole period ahead.
@@ -30,18 +35,29 @@ type schedule struct {
 	// converts tells that keys of another algorithm end now. Only who starts does that:
 	// while replicas of two configurations run, they would end each other's keys.
 	converts bool
+	// waits tells that no first key is made: nobody has asked for one.
+	waits bool
 }
 
-func (cfg Config) schedule(p Purpose, opening bool) schedule {
+func (r *Ring) schedule(p Purpose, opening bool) schedule {
 	s := schedule{
-		purpose: p, algorithm: EdDSA, period: cfg.RotationPeriod, lead: cfg.PublishLead,
-		tokens: cfg.TokenLifetime, converts: opening,
+		purpose: p, algorithm: EdDSA, period: r.cfg.RotationPeriod, lead: r.cfg.PublishLead,
+		tokens: r.cfg.TokenLifetime, converts: opening,
 	}
-	if p == Token {
-		s.algorithm = cfg.Algorithm
+	switch p {
+	case Token:
+		s.algorithm = r.cfg.Algorithm
+	case Sealing:
+		s.algorithm = HKDFA256GCM
+	case Broker:
+		s.algorithm, s.waits = RS256, !r.brokering.Load()
 	}
 	return s
 }
+
+// rests are the purposes that a start leaves to the maintenance that follows it: an RSA key
+// takes longer than the start itself may.
+func rests(p Purpose, opening bool) bool { return p == Broker && opening }
 
 // keep returns when a key that signs until then leaves the key set; zero = never.
 func (s schedule) keep(until time.Time) time.Time {
@@ -52,6 +68,8 @@ func (s schedule) keep(until time.Time) time.Time {
 		return until.Add(keepRevocation)
 	case Policy:
 		return until.Add(keepPolicy)
+	case Sealing:
+		return until.Add(keepSealing)
 	default:
 		return until.Add(s.tokens + verifierSkew)
 	}
@@ -82,6 +100,8 @@ func (s schedule) next(rows []store.SigningKey, now time.Time) *store.SigningKey
 		return cmp.Or(a.UseFrom.Compare(b.UseFrom), a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.KID, b.KID))
 	})
 	switch {
+	case len(live) == 0 && s.waits:
+		return nil
 	case len(live) == 0:
 		return s.fresh(now, now, now.Add(s.period))
 	case live[0].UseFrom.After(now): // nobody signs until then

@@ -18,11 +18,18 @@ type state struct {
 	// pairs have the newest UseFrom in front.
 	pairs map[Purpose][]*keyPair
 	heads map[string]ed25519.PublicKey
-	sets  map[Purpose]*atomic.Pointer[published]
+	// sealing are the keys of sessions by id.
+	sealing map[string]*keyPair
+	sets    map[Purpose]*atomic.Pointer[published]
+	// main is the set that discovery names.
+	main atomic.Pointer[published]
 }
 
 func newState(pairs map[Purpose][]*keyPair) (*state, error) {
-	s := &state{pairs: pairs, heads: make(map[string]ed25519.PublicKey), sets: make(map[Purpose]*atomic.Pointer[published])}
+	s := &state{
+		pairs: pairs, heads: make(map[string]ed25519.PublicKey),
+		sealing: make(map[string]*keyPair), sets: make(map[Purpose]*atomic.Pointer[published]),
+	}
 	for _, p := range purposes {
 		s.sets[p] = new(atomic.Pointer[published])
 		sortPairs(pairs[p])
@@ -33,6 +40,9 @@ func newState(pairs map[Purpose][]*keyPair) (*state, error) {
 			return nil, countersign.NewError(countersign.Invalid, "", "an audit key is not an Ed25519 key")
 		}
 		s.heads[pair.row.KID] = public
+	}
+	for _, pair := range pairs[Sealing] {
+		s.sealing[pair.row.KID] = pair
 	}
 	return s, nil
 }
