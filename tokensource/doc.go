@@ -11,14 +11,18 @@
 //	defer source.Close()
 //	token, err := source.Token(ctx, "parse-service")
 //
+// It proves the service by a secret or, with PrivateKeyFile, by a signed assertion
+// (RFC 7523), so that no secret is shared. [Cognito] signs a service account in to an
+// Amazon Cognito user pool instead.
+//
 // [File] reads a token that something else keeps fresh (a Kubernetes projected token,
 // an agent), [SourceFunc] makes a source of a function. Package transport puts the
 // tokens of a source on outgoing requests.
 //
-// # The cache of ClientCredentials
+// # The cache of ClientCredentials and Cognito
 //
 //	key        token endpoint, client, scopes and audience (the first three are the
-//	           ClientCredentials itself)
+//	           source itself; a Cognito account has the same token for every audience)
 //	bound      256 audiences; the one that was used longest ago goes first
 //	life       until the token expires, at most 24 hours
 //	refresh    in the background at about 80 % of the life, when a token is asked for;

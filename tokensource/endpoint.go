@@ -28,6 +28,9 @@ type endpoint struct {
 	clientID   string
 	secret     countersign.Secret
 	secretFile string
+	keyFile    string
+	keyID      string
+	issuer     string
 	scope      string
 	client     *http.Client
 	ownsClient bool
@@ -37,7 +40,7 @@ type endpoint struct {
 func newEndpoint(c *ClientCredentials) (endpoint, error) {
 	p := endpoint{
 		url: c.TokenURL, clientID: c.ClientID, secret: c.ClientSecret, secretFile: c.ClientSecretFile,
-		now: c.Now,
+		keyFile: c.PrivateKeyFile, keyID: c.KeyID, issuer: c.Issuer, now: c.Now,
 	}
 	if p.now == nil {
 		p.now = time.Now
@@ -45,11 +48,19 @@ func newEndpoint(c *ClientCredentials) (endpoint, error) {
 	if err := egress.CheckURL(c.TokenURL); err != nil {
 		return p, invalid("TokenURL: " + countersign.MessageOf(err))
 	}
+	proofs := 0
+	for _, given := range []bool{!c.ClientSecret.IsZero(), c.ClientSecretFile != "", c.PrivateKeyFile != ""} {
+		if given {
+			proofs++
+		}
+	}
 	switch {
 	case c.ClientID == "":
 		return p, invalid("ClientID is required")
-	case c.ClientSecret.IsZero() == (c.ClientSecretFile == ""):
-		return p, invalid("one of ClientSecret and ClientSecretFile is required")
+	case proofs != 1:
+		return p, invalid("one of ClientSecret, ClientSecretFile and PrivateKeyFile is required")
+	case (c.PrivateKeyFile == "") != (c.Issuer == ""):
+		return p, invalid("PrivateKeyFile and Issuer belong together")
 	}
 	scopes := slices.Clone(c.Scopes)
 	slices.Sort(scopes)
@@ -72,13 +83,22 @@ func invalid(msg string) error {
 
 // grant asks for one token.
 //
-// Source: RFC 6749 §4.4.2, §2.3.1.
+// Source: RFC 6749 §4.4.2, §2.3.1; RFC 7523 §2.2.
 func (p *endpoint) grant(ctx context.Context, audience string) (grant, error) {
-	secret, err := p.clientSecret()
+	form := url.Values{"grant_type": {"client_credentials"}}
+	var secret countersign.Secret
+	var err error
+	if p.keyFile == "" {
+		secret, err = p.clientSecret()
+	} else {
+		var signed string
+		signed, err = p.assertion()
+		form.Set("client_assertion_type", assertionType)
+		form.Set("client_assertion", signed)
+	}
 	if err != nil {
 		return grant{}, err
 	}
-	form := url.Values{"grant_type": {"client_credentials"}}
 	if audience != "" {
 		form.Set("audience", audience)
 	}
@@ -91,8 +111,14 @@ func (p *endpoint) grant(ctx context.Context, audience string) (grant, error) {
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
-	req.SetBasicAuth(url.QueryEscape(p.clientID), url.QueryEscape(secret.Reveal()))
+	if p.keyFile == "" {
+		req.SetBasicAuth(url.QueryEscape(p.clientID), url.QueryEscape(secret.Reveal()))
+	}
+	return p.send(req)
+}
 
+// send asks, and reads the answer.
+func (p *endpoint) send(req *http.Request) (grant, error) {
 	resp, err := p.client.Do(req)
 	if err != nil {
 		return grant{}, countersign.WrapError(countersign.Upstream, "", "the token endpoint can't be reached", egress.WithoutURL(err))

@@ -57,3 +57,26 @@ func ExampleFile() {
 	// the-token <nil>
 	// bad_target
 }
+
+func ExampleCognito() {
+	// Stands for Amazon Cognito: without Endpoint it is that of Region.
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, `{"AuthenticationResult":{"IdToken":"id-token","AccessToken":"access-token","RefreshToken":"r","ExpiresIn":3600}}`)
+	}))
+	defer server.Close()
+
+	source := &tokensource.Cognito{
+		Region: "us-east-1", Endpoint: server.URL,
+		ClientID: "7abcdefghijkl", Username: "service-document-service",
+		Password: countersign.NewSecret("the-password"), // better: PasswordFile
+	}
+	defer source.Close()
+
+	token, err := source.Token(context.Background(), "sts")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(token.Value.Reveal())
+	// Output:
+	// id-token
+}

@@ -46,3 +46,35 @@ func FuzzRetryAfter(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParsePrivateKey(f *testing.F) {
+	f.Add("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+	f.Add("-----BEGIN EC PARAMETERS-----\nBgg=\n-----END EC PARAMETERS-----\n")
+	f.Add(`{"kty":"EC","crv":"P-256","x":"AA","y":"AA","d":"AA"}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		key, err := parsePrivateKey([]byte(text))
+		if err != nil {
+			return
+		}
+		if _, ok := algorithmOf(key.Key); ok && key.IsPublic() {
+			t.Error("a public key can sign")
+		}
+	})
+}
+
+func FuzzParseAuthentication(f *testing.F) {
+	f.Add(`{"AuthenticationResult":{"AccessToken":"a","IdToken":"e30.eyJleHAiOjIsImlhdCI6MX0.c2ln","RefreshToken":"r","ExpiresIn":3600,"TokenType":"Bearer"}}`)
+	f.Add(`{"ChallengeName":"NEW_PASSWORD_REQUIRED","Session":"s"}`)
+	f.Add(`[]`)
+	f.Fuzz(func(t *testing.T, body string) {
+		for _, use := range []string{UseID, UseAccess} {
+			got, _, err := parseAuthentication([]byte(body), use)
+			if err != nil {
+				continue
+			}
+			if got.life <= 0 || got.life > maxLife || !isBearerToken(got.token.Reveal()) {
+				t.Errorf("a token that can't be sent, or a life of %v", got.life)
+			}
+		}
+	})
+}
