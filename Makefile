@@ -41,9 +41,11 @@ lint:
 	golangci-lint run ./...
 	$(GO) test -count=1 -run 'TestArchitecture|TestDocumentation' .
 
-# Foreign clients against the real binary: curl, authlib, x/oauth2, go-oidc.
+# Foreign clients against the real server: curl, authlib, x/oauth2, go-oidc, AWS's own; and
+# emulators of AWS and of an identity provider that the real program talks to.
 clients: build
-	$(GO) test -count=1 -timeout 10m -tags clients ./test/clients/...
+	$(GO) vet -tags clients ./test/foreign/... ./test/clients/... ./test/emulators/...
+	$(GO) test -count=1 -timeout 15m -tags clients ./test/clients/... ./test/emulators/...
 
 fuzz:
 	scripts/fuzz.sh $(FUZZTIME)

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Installs what `make test` needs and this machine lacks: Debian packages, the pinned
-# linter. A tool that can't be had fails the run; nothing is skipped.
+# Installs what `make test` needs and this machine lacks: Debian packages, pinned packages
+# of npm, the pinned linter. A tool that can't be had fails the run. The one exception is
+# the AWS emulator moto, which only pip has: without it its tests are skipped and say so.
 set -euo pipefail
 tools="${1:?usage: install-tools.sh FOLDER}"
 golangci_version=v2.15.0
 
 # command:package
-wanted=(curl:curl gcc:gcc)
+wanted=(curl:curl gcc:gcc node:nodejs npm:npm)
 missing=()
 for entry in "${wanted[@]}"; do
   command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}")
@@ -15,15 +16,18 @@ done
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
 # authlib belongs to Debian's own Python, whatever other Python is in front of it.
 /usr/bin/python3 -c 'import authlib, requests' 2>/dev/null || missing+=(python3 python3-authlib python3-requests)
+# The older generation of AWS's own clients, whatever newer one is in front of it.
+[ -x /usr/bin/aws ] || missing+=(awscli)
+/usr/bin/python3 -c 'import boto3' 2>/dev/null || missing+=(python3 python3-boto3)
 
 # Tests start their own servers of PostgreSQL; its programs are not in the PATH.
 has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 has_postgres || missing+=(postgresql-common)
 
+as_root=()
+[ "$(id -u)" = 0 ] || as_root=(sudo)
 if [ "${#missing[@]}" -gt 0 ]; then
   echo "installing: ${missing[*]}"
-  as_root=()
-  [ "$(id -u)" = 0 ] || as_root=(sudo)
   export DEBIAN_FRONTEND=noninteractive
   "${as_root[@]}" apt-get update -qq
   "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
@@ -43,4 +47,25 @@ mkdir -p "$tools/bin"
 if ! "$tools/bin/golangci-lint" version 2>/dev/null | grep -qF "${golangci_version#v}"; then
   echo "installing golangci-lint $golangci_version (a few minutes, once)"
   CGO_ENABLED=0 GOBIN="$tools/bin" go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$golangci_version"
+fi
+
+# AWS's JavaScript SDK and the emulators of npm, as the lock file has them. What its
+# packages want to run while they are installed is not run.
+npm_source="$(cd "$(dirname "$0")/../test/clients/npm" && pwd)"
+if ! cmp -s "$npm_source/package-lock.json" "$tools/npm/installed-lock.json"; then
+  echo "installing the packages of test/clients/npm"
+  rm -rf "$tools/npm"
+  mkdir -p "$tools/npm"
+  cp "$npm_source/package.json" "$npm_source/package-lock.json" "$tools/npm/"
+  (cd "$tools/npm" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
+  cp "$npm_source/package-lock.json" "$tools/npm/installed-lock.json"
+fi
+
+moto_version=5.2.1
+if ! command -v moto_server >/dev/null && [ ! -x "$tools/moto/bin/moto_server" ]; then
+  echo "installing moto $moto_version with pip"
+  /usr/bin/python3 -c 'import venv, ensurepip' 2>/dev/null || "${as_root[@]}" apt-get install -y -qq --no-install-recommends python3-venv
+  { /usr/bin/python3 -m venv "$tools/moto" &&
+    timeout 600 "$tools/moto/bin/pip" install --quiet --retries 1 --timeout 30 "moto[server]==$moto_version"; } ||
+    { rm -rf "$tools/moto"; echo "NOTE: no moto_server here and pip can't bring it: the tests against moto will be SKIPPED" >&2; }
 fi
