@@ -10,6 +10,7 @@ import (
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/keys"
 	"github.com/countersign/countersign/internal/registry"
+	"github.com/countersign/countersign/internal/trust"
 	"github.com/countersign/countersign/internal/web"
 )
 
@@ -112,8 +113,8 @@ func (h *Handler) authenticate(ctx context.Context, c credentials) (*registry.Se
 //
 // Errors: countersign.BadClient, Unavailable.
 func (h *Handler) prove(ctx context.Context, service *registry.Service, c credentials) error {
-	if c.method == privateKey {
-		if err := h.assertions.check(ctx, service, c.secret.Reveal()); err != nil {
+	if c.method == privateKey || c.method == federatedJWT || c.method == awsIdentity {
+		if err := h.proveByAssertion(ctx, service, c); err != nil {
 			return err
 		}
 		if service.Disabled {
@@ -128,6 +129,13 @@ func (h *Handler) prove(ctx context.Context, service *registry.Service, c creden
 	}
 	h.cfg.Registry.Used(service.Name, secret.ID, now)
 	return nil
+}
+
+func (h *Handler) proveByAssertion(ctx context.Context, service *registry.Service, c credentials) error {
+	if c.method == privateKey {
+		return h.assertions.check(ctx, service, c.secret.Reveal())
+	}
+	return h.federation.check(ctx, service, c, trust.RequestContext{Time: h.cfg.Now()})
 }
 
 // nobody stands for a client that is not registered.

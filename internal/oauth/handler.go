@@ -18,6 +18,7 @@ import (
 	"github.com/countersign/countersign/internal/registry"
 	"github.com/countersign/countersign/internal/store"
 	"github.com/countersign/countersign/internal/token"
+	"github.com/countersign/countersign/internal/trust"
 	"github.com/countersign/countersign/internal/web"
 )
 
@@ -50,6 +51,10 @@ type Config struct {
 	// Epoch names the count of the revocations' numbers: a database that was restored has
 	// another one.
 	Epoch string
+	// WebIdentity and AWSIdentity prove clients by the trust of their service; nil = that
+	// proof is not served.
+	WebIdentity *trust.Verifier
+	AWSIdentity *trust.AWSVerifier
 	// IdentityRate is how many requests a second one proven client may send, twice as
 	// many at once; 0 = no limit.
 	IdentityRate int
@@ -72,6 +77,7 @@ type Handler struct {
 	// identities limits clients that were proven, by name; nil = no limit.
 	identities  *web.Limiter[string]
 	assertions  *assertionChecker
+	federation  federation
 	waiting     chan struct{} // one for each request in waitOut
 	followers   chan struct{} // one for each request that the feed holds
 	followersBy *web.Shares
@@ -119,6 +125,7 @@ func New(cfg Config) (*Handler, error) {
 		})
 	}
 	h.assertions = newAssertionChecker(cfg.Issuer, cfg.SingleUse, cfg.Now)
+	h.federation = federation{registry: cfg.Registry, web: cfg.WebIdentity, aws: cfg.AWSIdentity}
 	if h.metadata, err = newMetadata(cfg.Issuer); err != nil {
 		return nil, err
 	}

@@ -21,6 +21,9 @@ const (
 	secretBasic authMethod = "client_secret_basic"
 	secretPost  authMethod = "client_secret_post"
 	privateKey  authMethod = "private_key_jwt"
+	// The proofs of others, by the service's trust; they have no registered names.
+	federatedJWT authMethod = "federated_jwt"
+	awsIdentity  authMethod = "aws_identity"
 )
 
 // credentials are what a request says of its client; nothing of it is proven. The
@@ -158,17 +161,26 @@ func parseCredentials(r *http.Request, form web.Form) (credentials, error) {
 	return credentials{id: id}, nil
 }
 
-// parseAssertion finds out which client an assertion is said to be of.
+// parseAssertion finds out which client an assertion is said to be of. One that the client
+// signed itself names it; another's does not, so that client_id has to.
 //
 // Source: RFC 7521 §4.2, RFC 7523 §3.
 func parseAssertion(kind, assertion, id string) (credentials, error) {
 	switch {
 	case assertion == "":
 		return credentials{id: id}, missing("client_assertion")
+	case kind == awsAssertionType && id == "":
+		return credentials{}, missing("client_id")
+	case kind == awsAssertionType:
+		return credentials{method: awsIdentity, id: id, secret: countersign.NewSecret(assertion)}, nil
 	case kind != assertionType:
 		return credentials{id: id}, invalid(countersign.ReasonParameterInvalid, "client_assertion_type is not "+assertionType)
 	}
 	claimed, err := verify.ParseUnverified(assertion)
+	// A URL is no client's name, so the two can't be mistaken for each other.
+	if err == nil && id != "" && claimed.Issuer != id && strings.Contains(claimed.Issuer, "://") {
+		return credentials{method: federatedJWT, id: id, secret: countersign.NewSecret(assertion)}, nil
+	}
 	if err != nil || claimed.Subject == "" || claimed.Subject != claimed.Issuer || id != "" && id != claimed.Subject {
 		return credentials{id: id}, countersign.NewError(countersign.BadClient, countersign.ReasonAssertionInvalid, sayBadClient)
 	}
