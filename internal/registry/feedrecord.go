@@ -25,6 +25,7 @@ const (
 	recordAll   = 1 << iota // every token
 	recordUUID              // the JTI is a UUID: 16 bytes
 	recordToken             // only a JTI, and no time but the end
+	recordRole              // of sessions: role, role uid and session follow
 )
 
 // appendRevocation writes all of rev but its number.
@@ -41,6 +42,9 @@ func appendRevocation(b []byte, rev store.Revocation) []byte {
 	if alone {
 		flags |= recordToken
 	}
+	if rev.Role != "" || rev.Session != "" {
+		flags |= recordRole
+	}
 	b = append(b, flags)
 	b = appendTime(b, rev.ExpiresAt)
 	b = appendTime(b, rev.CreatedAt)
@@ -55,6 +59,11 @@ func appendRevocation(b []byte, rev store.Revocation) []byte {
 	b = appendTime(b, rev.Before)
 	for _, text := range [...]string{rev.Service, rev.ServiceUID, rev.Issuer, rev.Subject, rev.KID} {
 		b = appendText(b, text)
+	}
+	if flags&recordRole != 0 {
+		for _, text := range [...]string{rev.Role, rev.RoleUID, rev.Session} {
+			b = appendText(b, text)
+		}
 	}
 	return b
 }
@@ -76,6 +85,11 @@ func parseRevocation(rec record) store.Revocation {
 	rev.Before, b = nextTime(b)
 	for _, text := range [...]*string{&rev.Service, &rev.ServiceUID, &rev.Issuer, &rev.Subject, &rev.KID} {
 		*text, b = nextText(b)
+	}
+	if flags&recordRole != 0 {
+		for _, text := range [...]*string{&rev.Role, &rev.RoleUID, &rev.Session} {
+			*text, b = nextText(b)
+		}
 	}
 	return rev
 }

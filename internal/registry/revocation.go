@@ -107,12 +107,12 @@ func (r *Registry) Revoked(ctx context.Context, f TokenFacts) (bool, error) {
 // as RetryAfter. A revocation of every token lasts until it ends. JTI and IssuedAt don't
 // count.
 func (r *Registry) MintFrom(f TokenFacts) time.Time {
-	return r.revocations.mintFrom(f, r.now())
+	return r.revocations.mintFrom(f.selectors(), r.now())
 }
 
 // revocations is what is revoked. It is as large as what is alive in the store.
 type revocations struct {
-	tokens revokedTokens
+	tokens, sessions revokedTokens
 	// groups is how many selectors are held: most of the time none.
 	groups atomic.Int64
 	mu     sync.RWMutex
@@ -123,7 +123,8 @@ type revocations struct {
 // selector is what a revocation of several tokens goes by.
 type selector struct {
 	kind selectorKind
-	// a and b: service and uid ("" = any), issuer, issuer and subject, kid.
+	// a and b: service and uid ("" = any), role and uid likewise, issuer, issuer and
+	// subject, kid.
 	a, b string
 }
 
@@ -135,10 +136,11 @@ const (
 	byUser
 	byKID
 	byAll
+	byRole
 )
 
-// selectors are those that can hit a token; one without a kind hits nothing.
-type selectors [6]selector
+// selectors are those that can hit a token or a session; one without a kind hits nothing.
+type selectors [9]selector
 
 func (f TokenFacts) selectors() (s selectors) {
 	if f.Issuer != "" {
@@ -163,7 +165,7 @@ func (f TokenFacts) selectors() (s selectors) {
 	return s
 }
 
-// selectorOf is zero for a revocation of one token.
+// selectorOf is zero for a revocation of one token or session.
 func selectorOf(rev store.Revocation) selector {
 	switch {
 	case rev.Service != "":
@@ -176,18 +178,25 @@ func selectorOf(rev store.Revocation) selector {
 		return selector{kind: byKID, a: rev.KID}
 	case rev.All:
 		return selector{kind: byAll}
+	case rev.Role != "":
+		return selector{kind: byRole, a: rev.Role, b: rev.RoleUID}
 	}
 	return selector{}
 }
 
 func (v *revocations) init(now time.Time) {
 	v.tokens.init()
+	v.sessions.init()
 	v.held, v.pruned = make(map[selector][]cutoff), now
 }
 
 func (v *revocations) add(rev store.Revocation) {
-	if rev.JTI != "" {
+	switch {
+	case rev.JTI != "":
 		v.tokens.add(rev.JTI, unixEnd(rev.ExpiresAt))
+		return
+	case rev.Session != "": // whenever it was minted: its id is drawn once
+		v.sessions.add(rev.Session, unixEnd(rev.ExpiresAt))
 		return
 	}
 	key := selectorOf(rev)
@@ -215,15 +224,15 @@ func (v *revocations) covers(f TokenFacts, now time.Time) bool {
 	if !f.Foreign && v.tokens.has(f.JTI, now.Unix()) {
 		return true
 	}
-	if v.groups.Load() == 0 {
-		return false
-	}
-	keys := f.selectors()
+	return v.groups.Load() > 0 && v.hit(f.selectors(), f.IssuedAt, now)
+}
+
+func (v *revocations) hit(keys selectors, issuedAt, now time.Time) bool {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	for _, key := range keys {
 		for _, c := range v.held[key] {
-			if c.covers(f.IssuedAt) && !c.ended(now) {
+			if c.covers(issuedAt) && !c.ended(now) {
 				return true
 			}
 		}
@@ -231,11 +240,10 @@ func (v *revocations) covers(f TokenFacts, now time.Time) bool {
 	return false
 }
 
-func (v *revocations) mintFrom(f TokenFacts, now time.Time) (from time.Time) {
+func (v *revocations) mintFrom(keys selectors, now time.Time) (from time.Time) {
 	if v.groups.Load() == 0 {
 		return from
 	}
-	keys := f.selectors()
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	for _, key := range keys {
@@ -272,4 +280,5 @@ func (v *revocations) prune(now time.Time) {
 	v.groups.Store(int64(len(v.held)))
 	v.mu.Unlock()
 	v.tokens.prune(now.Unix())
+	v.sessions.prune(now.Unix())
 }

@@ -10,7 +10,7 @@ import (
 // ended ones by itself, and nobody waits long.
 const tokenParts = 64
 
-// revokedTokens are the ids of revoked tokens: hashes and numbers, so that the garbage
+// revokedTokens are the ids of revoked tokens, or of revoked sessions: hashes and numbers, so that the garbage
 // collector has nothing to follow. Two seeded hashes of 64 bits tell ids apart: that two
 // of a million collide is as likely as guessing a token's id.
 type revokedTokens struct {

@@ -51,10 +51,11 @@ type SigningKey struct {
 	KID string
 	// Purpose is "token", "audit", …: keys never serve two purposes (RULES B7).
 	Purpose string
-	// Algorithm is ES256, RS256 or EdDSA.
+	// Algorithm is ES256, RS256 or EdDSA; HKDF-A256GCM for what seals sessions.
 	Algorithm string
-	// Public is the public JWK as JSON. Sealed is the private key (PKCS #8), sealed by
-	// the master key with purpose, kid and deployment id as additional data.
+	// Public is the public JWK as JSON; none for a symmetric key. Sealed is the private key
+	// (PKCS #8) or the symmetric one, sealed by the master key with purpose, kid and
+	// deployment id as additional data.
 	Public, Sealed []byte
 	CreatedAt      time.Time
 	// PublishAt: in the JWKS from then on. UseFrom, UseUntil: signs in between.
@@ -93,17 +94,20 @@ type FeedHead struct {
 	Now time.Time
 }
 
-// Revocation ends tokens. Exactly one selector is set (Issuer with Subject is one),
-// except that Before may stand beside any.
+// Revocation ends tokens and sessions. Exactly one selector is set (Issuer with Subject is
+// one), except that Before may stand beside any.
 type Revocation struct {
 	// Seq is given by the store in the committing transaction: increasing.
 	Seq int64
 	// JTI: one token. Service (with ServiceUID): all tokens of that service. Issuer (a
 	// URL): all that it issued; with Subject: one user (RULES A1). KID: all that a key
-	// signed. All: every token of ours.
+	// signed or sealed. All: every token of ours. Each hits the sessions too that such a
+	// token or user proved.
 	JTI, Service, ServiceUID string
 	Issuer, Subject, KID     string
 	All                      bool
+	// Role (with RoleUID): all sessions of that role. Session: one, by its access key id.
+	Role, RoleUID, Session string
 	// Before: tokens with iat at or before it; zero = every one.
 	Before time.Time
 	// ExpiresAt: when nothing that this could hit is alive any more; zero = never.

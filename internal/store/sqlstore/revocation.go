@@ -8,10 +8,10 @@ import (
 )
 
 const revocationColumns = `seq, jti, service, service_uid, before_at, expires_at, created_at,
-issuer, subject, kid, every_token`
+issuer, subject, kid, every_token, role, role_uid, session_id`
 
 const (
-	insertRevocation = `INSERT INTO revocation (` + revocationColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+	insertRevocation = `INSERT INTO revocation (` + revocationColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
 
 	deleteRevocations = `DELETE FROM revocation WHERE expires_at <> 0 AND expires_at < $1`
 )
@@ -29,7 +29,7 @@ func scanRevocation(r row) (store.Revocation, error) {
 		before, expires, created int64
 	)
 	if err := r.Scan(&v.Seq, &v.JTI, &v.Service, &v.ServiceUID, &before, &expires, &created,
-		&v.Issuer, &v.Subject, &v.KID, &v.All); err != nil {
+		&v.Issuer, &v.Subject, &v.KID, &v.All, &v.Role, &v.RoleUID, &v.Session); err != nil {
 		return store.Revocation{}, err
 	}
 	v.Before, v.ExpiresAt, v.CreatedAt = moment(before), moment(expires), moment(created)
@@ -49,12 +49,12 @@ func (s *session) Revocations(ctx context.Context, after int64, alive time.Time,
 // than a day before r.CreatedAt: the table is bounded by what is alive.
 func (t *tx) PutRevocation(ctx context.Context, r store.Revocation) (int64, error) {
 	selectors := 0
-	for _, set := range []bool{r.JTI != "", r.Service != "", r.Issuer != "", r.KID != "", r.All} {
+	for _, set := range []bool{r.JTI != "", r.Service != "", r.Issuer != "", r.KID != "", r.All, r.Role != "", r.Session != ""} {
 		if set {
 			selectors++
 		}
 	}
-	if selectors != 1 || r.Subject != "" && r.Issuer == "" || r.ServiceUID != "" && r.Service == "" {
+	if selectors != 1 || r.Subject != "" && r.Issuer == "" || r.ServiceUID != "" && r.Service == "" || r.RoleUID != "" && r.Role == "" {
 		return 0, invalid("a revocation names exactly one thing")
 	}
 	seq, err := t.nextSeq(ctx)
@@ -62,7 +62,8 @@ func (t *tx) PutRevocation(ctx context.Context, r store.Revocation) (int64, erro
 		return 0, err
 	}
 	if _, err := t.exec(ctx, "put a revocation", insertRevocation, seq, r.JTI, r.Service, r.ServiceUID,
-		micros(r.Before), micros(r.ExpiresAt), micros(r.CreatedAt), r.Issuer, r.Subject, r.KID, flag(r.All)); err != nil {
+		micros(r.Before), micros(r.ExpiresAt), micros(r.CreatedAt), r.Issuer, r.Subject, r.KID, flag(r.All),
+		r.Role, r.RoleUID, r.Session); err != nil {
 		return 0, err
 	}
 	if r.CreatedAt.IsZero() {

@@ -41,8 +41,17 @@ func revocationCases() map[string]func(*testing.T, store.Store) {
 			same(t, revocations(t, s, 0, at(9999), 0), []store.Revocation{three})
 			same(t, revocations(t, s, 0, time.Time{}, 0), []store.Revocation{one, two, three})
 		},
+		"OfSessions": func(t *testing.T, s store.Store) {
+			one := revoke(t, s, store.Revocation{Session: "ASIAAAAAAAAAAAAAAAAA", ExpiresAt: at(60), CreatedAt: at(0)})
+			two := revoke(t, s, store.Revocation{Role: "writer", RoleUID: "uid-r", Before: at(1), ExpiresAt: at(61), CreatedAt: at(1)})
+			three := revoke(t, s, store.Revocation{Role: "writer", ExpiresAt: at(61), CreatedAt: at(1)}) // of any uid
+			same(t, revocations(t, s, 0, at(0), 0), []store.Revocation{one, two, three})
+		},
 		"Refused": func(t *testing.T, s store.Store) {
-			for _, r := range []store.Revocation{{}, {Before: at(1)}, {ServiceUID: "uid-a"}, {JTI: "j", Service: "a"}} {
+			for _, r := range []store.Revocation{
+				{}, {Before: at(1)}, {ServiceUID: "uid-a"}, {JTI: "j", Service: "a"},
+				{RoleUID: "uid-r"}, {Role: "r", Session: "ASIA"}, {JTI: "j", Session: "ASIA"}, {Session: "ASIA", RoleUID: "uid-r"},
+			} {
 				err := s.Update(t.Context(), func(ctx context.Context, tx store.Tx) error {
 					_, err := tx.PutRevocation(ctx, r)
 					return err

@@ -1,0 +1,93 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/session"
+)
+
+// SessionFacts is what the revocation of a session can go by. A field that is empty is hit
+// by none.
+type SessionFacts struct {
+	// AccessKeyID names the session. Role and RoleUID are what was assumed.
+	AccessKeyID, Role, RoleUID string
+	// Service and ServiceUID are the service that proved itself.
+	Service, ServiceUID string
+	// Issuer and Subject are the proven pair (RULES D6), never the session's name.
+	Issuer, Subject string
+	// JTI and KID are of the token of ours that was the proof; SealedBy is the key that
+	// sealed the session.
+	JTI, KID, SealedBy string
+	IssuedAt           time.Time
+}
+
+// FactsOf returns the facts of a session: all of them, so that no revocation misses it.
+func FactsOf(s session.Session) SessionFacts {
+	return SessionFacts{
+		AccessKeyID: s.AccessKeyID, Role: s.Role, RoleUID: s.RoleUID, Service: s.Service, ServiceUID: s.ServiceUID,
+		Issuer: s.Issuer, Subject: s.Subject, JTI: s.TokenID, KID: s.KID, SealedBy: s.SealedBy, IssuedAt: s.IssuedAt,
+	}
+}
+
+// SessionRevoked reports whether a session is revoked: by itself, by its role, by what
+// proved it (a user, an issuer, a service, a token of ours, a key), with the key that sealed
+// it, or because its service is disabled, deleted or re-created. With an error it is always
+// true. That its role, its trust statement and its issuer are still the ones that it was
+// minted by is for who uses it to check (RULES A5).
+//
+// Sessions from before a disable stay dead when the service is enabled again, because who
+// disables also stores a revocation of the service until now.
+//
+// Errors: countersign.Unavailable when that can't be told; then the session is refused.
+func (r *Registry) SessionRevoked(ctx context.Context, f SessionFacts) (bool, error) {
+	if r.stale() {
+		return true, errStale
+	}
+	now := r.now()
+	v := &r.revocations
+	if v.sessions.has(f.AccessKeyID, now.Unix()) || v.tokens.has(f.JTI, now.Unix()) {
+		return true, nil
+	}
+	if v.groups.Load() > 0 && v.hit(f.selectors(), f.IssuedAt, now) {
+		return true, nil
+	}
+	if f.ServiceUID == "" {
+		return false, nil
+	}
+	current, err := r.Service(ctx, f.Service)
+	if errors.Is(err, countersign.NotFound) {
+		return true, nil
+	}
+	if err != nil {
+		return true, fmt.Errorf("look for revocations: %w", err)
+	}
+	return current.Disabled || current.UID != f.ServiceUID, nil
+}
+
+// MintSessionFrom is MintFrom for a session: the first moment at which one with these facts
+// may be minted and not be born revoked (RULES E3). AccessKeyID, JTI and IssuedAt don't
+// count. Who waits until then must verify the proof again: what was revoked meanwhile may be
+// that, and the session would be too young to be hit.
+func (r *Registry) MintSessionFrom(f SessionFacts) time.Time {
+	return r.revocations.mintFrom(f.selectors(), r.now())
+}
+
+func (f SessionFacts) selectors() (s selectors) {
+	s = TokenFacts{
+		KID: f.KID, Service: f.Service, ServiceUID: f.ServiceUID, Issuer: f.Issuer, Subject: f.Subject,
+	}.selectors()
+	if f.Role != "" {
+		s[6] = selector{kind: byRole, a: f.Role}
+		if f.RoleUID != "" {
+			s[7] = selector{kind: byRole, a: f.Role, b: f.RoleUID}
+		}
+	}
+	if f.SealedBy != "" {
+		s[8] = selector{kind: byKID, a: f.SealedBy}
+	}
+	return s
+}
