@@ -41,11 +41,12 @@ type AWSIdentityConfig struct {
 	Presigned bool
 	// RoleSessionName is as for web identity; "" = the last part of the principal's ARN.
 	RoleSessionName string
-	// Duration, Policy, HTTPClient and Now are as for web identity.
-	Duration   time.Duration
-	Policy     string
-	HTTPClient *http.Client
-	Now        func() time.Time
+	// Duration, Policy, RefreshBefore, HTTPClient and Now are as for web identity.
+	Duration      time.Duration
+	Policy        string
+	RefreshBefore time.Duration
+	HTTPClient    *http.Client
+	Now           func() time.Time
 }
 
 // serverIDHeader binds a signed request to one server (DESIGN §6).
@@ -72,7 +73,7 @@ type awsIdentity struct {
 //
 // Source: DESIGN §6, AssumeRoleWithAWSIdentity; AWS SigV4, "Create a signed request".
 func NewAWSIdentity(cfg AWSIdentityConfig) *Provider {
-	p := newProvider(cfg.Now)
+	p := newProvider(cfg.Now, cfg.RefreshBefore)
 	a := &awsIdentity{
 		serverID: cfg.ServerID, credentials: cfg.Credentials, region: cfg.Region, awsURL: cfg.AWSSTS,
 		presigned: cfg.Presigned, signer: v4.NewSigner(),
@@ -93,7 +94,7 @@ func (a *awsIdentity) checkAWS() error {
 	switch {
 	case a.credentials == nil:
 		return invalid("Credentials is required")
-	case !plainText(a.serverID, 1, 255):
+	case !plainText(a.serverID, 1, 255) || strings.Contains(a.serverID, ","):
 		return invalid("ServerID is required: the server's sts.server_id")
 	}
 	if a.awsURL == "" {

@@ -203,6 +203,7 @@ func TestAWSIdentityConfigThatCanNotWork(t *testing.T) {
 		"no role":              func(c *awscreds.AWSIdentityConfig) { c.RoleARN = "" },
 		"no server id":         func(c *awscreds.AWSIdentityConfig) { c.ServerID = "" },
 		"server id, break":     func(c *awscreds.AWSIdentityConfig) { c.ServerID = "a\r\nb" },
+		"two server ids":       func(c *awscreds.AWSIdentityConfig) { c.ServerID = "a,b" },
 		"no credentials":       func(c *awscreds.AWSIdentityConfig) { c.Credentials = nil },
 		"region is a host":     func(c *awscreds.AWSIdentityConfig) { c.Region = "evil.example.com/" },
 		"region of one word":   func(c *awscreds.AWSIdentityConfig) { c.Region = "evil" },

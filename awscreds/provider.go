@@ -23,8 +23,9 @@ const (
 type Provider struct {
 	login  func(context.Context) (aws.Credentials, error)
 	now    func() time.Time
-	failed error  // why the configuration can't be used
-	end    func() // frees what the login holds
+	early  time.Duration // how long before their end credentials are replaced, at least
+	failed error         // why the configuration can't be used
+	end    func()        // frees what the login holds
 
 	// ctx ends logins when the provider is closed; logins counts them.
 	ctx    context.Context
@@ -48,11 +49,14 @@ type flight struct {
 	err         error
 }
 
-func newProvider(now func() time.Time) *Provider {
+func newProvider(now func() time.Time, early time.Duration) *Provider {
 	if now == nil {
 		now = time.Now
 	}
-	p := &Provider{now: now, end: func() {}}
+	if early <= 0 {
+		early = refreshEarly
+	}
+	p := &Provider{now: now, early: early, end: func() {}}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
 }
@@ -142,7 +146,7 @@ func (p *Provider) land(f *flight, credentials aws.Credentials, err error) {
 		return
 	}
 	p.current, f.credentials = credentials, credentials
-	p.refreshAt = credentials.Expires.Add(-refreshBefore(life))
+	p.refreshAt = credentials.Expires.Add(-refreshBefore(p.early, life))
 	p.failures, p.err, p.retryAt = 0, nil, time.Time{}
 }
 

@@ -315,3 +315,26 @@ func BenchmarkRetrieveHit(b *testing.B) {
 		}
 	})
 }
+
+func TestProviderRefreshBefore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{}
+		cfg := webConfig(e)
+		cfg.RefreshBefore = 18 * time.Minute
+		p := awscreds.NewWebIdentity(cfg)
+		defer p.Close()
+		mustRetrieve(t, p)
+		for _, step := range []struct {
+			at    time.Duration
+			calls int64
+		}{{32 * time.Minute, 1}, {43 * time.Minute, 2}} {
+			time.Sleep(step.at - time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)))
+			mustRetrieve(t, p)
+			synctest.Wait()
+			if n := e.calls.Load(); n != step.calls {
+				t.Errorf("%d requests after %v, want %d", n, step.at, step.calls)
+			}
+		}
+	})
+}

@@ -18,7 +18,7 @@ const (
 	maxRefusedBackoff   = 5 * time.Minute
 	// maxRetryAfter bounds what a server may make us wait.
 	maxRetryAfter = 5 * time.Minute
-	// refreshEarly is how long before their end credentials are replaced, at least.
+	// refreshEarly is the default of RefreshBefore.
 	refreshEarly = time.Minute
 )
 
@@ -42,10 +42,10 @@ func backoff(err error, failures int) time.Duration {
 }
 
 // refreshBefore returns how long before their end credentials of that life are replaced:
-// 60 to 90 seconds, but never more than half of the life, or short ones would be replaced
-// without end.
-func refreshBefore(life time.Duration) time.Duration {
-	early := refreshEarly + time.Duration(float64(refreshEarly/2)*rand.Float64()) //nolint:gosec // spreads load, protects nothing
+// early or up to half as much again, but never more than half of the life, or short ones
+// would be replaced without end.
+func refreshBefore(early, life time.Duration) time.Duration {
+	early += time.Duration(float64(early/2) * rand.Float64()) //nolint:gosec // spreads load, protects nothing
 	return min(early, life/2)
 }
 

@@ -37,6 +37,10 @@ type WebIdentityConfig struct {
 	// Policy narrows the role's permissions: an IAM policy document, at most 2048 bytes;
 	// "" = all of them.
 	Policy string
+	// RefreshBefore is how long before their end credentials are replaced: that, or up to
+	// half as much again, but never more than half of their life. 0 = 60 seconds. Who
+	// hands them on to programs that want fresher ones sets more.
+	RefreshBefore time.Duration
 	// HTTPClient; nil = the guarded client of package egress, which may dial private
 	// addresses here, because STS is the program's own configuration. Of another client
 	// the transport is used; redirects are never followed and cookies never kept.
@@ -61,7 +65,7 @@ type webIdentity struct {
 //
 // Source: AWS STS API reference, AssumeRoleWithWebIdentity.
 func NewWebIdentity(cfg WebIdentityConfig) *Provider {
-	p := newProvider(cfg.Now)
+	p := newProvider(cfg.Now, cfg.RefreshBefore)
 	w := &webIdentity{source: cfg.Source, audience: cfg.Audience, sts: sts{
 		url: cfg.STS, roleARN: cfg.RoleARN, session: cfg.RoleSessionName,
 		duration: cfg.Duration, policy: cfg.Policy, now: p.now,
