@@ -83,13 +83,19 @@ const (
 	// Of the STS and of roles.
 	ReasonActionUnsupported   Reason = "action_unsupported"
 	ReasonRoleUnknown         Reason = "role_unknown"
+	ReasonTemplateValue       Reason = "template_value" // a template of a role's permissions has no usable value
+	ReasonSessionPolicy       Reason = "session_policy_invalid"
 	ReasonTrustNotMatched     Reason = "trust_not_matched" // no statement of the role trusts the caller
 	ReasonRoleTenant          Reason = "role_tenant"       // the role belongs to another tenant than its proof
 	ReasonSessionEnded        Reason = "session_ended"     // its role, trust statement or issuer is another one now
 	ReasonSessionRevoked      Reason = "session_revoked"
 	ReasonSessionTooLarge     Reason = "session_too_large"    // its sealed token would be over 2 KiB
 	ReasonAccessKeyMalformed  Reason = "access_key_malformed" // no id of a session's, or one that comes without a token
-	ReasonTrustProof          Reason = "trust_proof"          // the statement is about another kind of proof
+	ReasonHeaderUnsigned      Reason = "header_unsigned"      // a header that a request signature has to cover
+	ReasonCredentialScope     Reason = "credential_scope"     // signed for another service or region
+	ReasonClockSkewed         Reason = "clock_skewed"
+	ReasonBodyMismatch        Reason = "body_mismatch"
+	ReasonTrustProof          Reason = "trust_proof" // the statement is about another kind of proof
 	ReasonTrustIssuer         Reason = "trust_issuer"
 	ReasonTrustAudience       Reason = "trust_audience"
 	ReasonTrustAccount        Reason = "trust_account"
