@@ -71,7 +71,7 @@ func (v *Verifier) Close() error {
 //
 // Errors: countersign.BadToken, countersign.Expired; countersign.Upstream when the
 // issuer's keys can't be had; countersign.Unavailable when we can't tell what is revoked or
-// which issuers there are.
+// which issuers there are; countersign.Internal for an Issuer document that can't be used.
 // Source: RFC 7519 §7.2, RFC 8725.
 func (v *Verifier) WebIdentity(ctx context.Context, token string) (Identity, error) {
 	said, err := verify.ParseUnverified(token)
@@ -129,7 +129,8 @@ func (v *Verifier) foreign(ctx context.Context, token string, said *verify.Unver
 	}
 	entry, err := v.pool.acquire(chosen)
 	if err != nil {
-		return Identity{}, err
+		// Not the caller's fault: a document that can't be used should not have been saved.
+		return Identity{}, countersign.WrapError(countersign.Internal, countersign.ReasonResourceInvalid, "", err)
 	}
 	defer v.pool.release(entry)
 	t, err := entry.verifier.Verify(ctx, token)
