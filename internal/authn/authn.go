@@ -57,9 +57,9 @@ func New(cfg Config) (*Authenticator, error) {
 	ours := verify.Config{
 		Audience: policy.AudienceIAM,
 		Issuers: []verify.Issuer{{
-			URL: cfg.Issuer, Profile: verify.Countersign, Subject: verify.Service, Keys: ownKeys{cfg.Keys},
+			URL: cfg.Issuer, Profile: verify.Countersign, Subject: verify.Service, Keys: OwnKeys(cfg.Keys),
 		}},
-		Revocations: ownRevocations{cfg.Registry},
+		Revocations: Revocations(cfg.Registry, cfg.Issuer),
 		MaxCached:   maxCachedCallers,
 		Now:         cfg.Now,
 	}

@@ -9,7 +9,9 @@ import (
 	"github.com/countersign/countersign/verify"
 )
 
-// ownKeys is our own key set, straight from memory.
+// OwnKeys returns our own key set, straight from memory.
+func OwnKeys(ring *keys.Ring) verify.KeySource { return ownKeys{ring} }
+
 type ownKeys struct{ ring *keys.Ring }
 
 // Key implements verify.KeySource. Our tokens always name their key.
@@ -21,11 +23,21 @@ func (k ownKeys) Key(_ context.Context, kid, algorithm string) (any, error) {
 	return key, nil
 }
 
-// ownRevocations is what the registry knows.
-type ownRevocations struct{ registry *registry.Registry }
+// Revocations returns what the registry knows of the tokens of our issuer and of others.
+func Revocations(r *registry.Registry, issuer string) verify.RevocationChecker {
+	return ownRevocations{r, issuer}
+}
+
+type ownRevocations struct {
+	registry *registry.Registry
+	issuer   string
+}
 
 // Revoked implements verify.RevocationChecker.
 func (o ownRevocations) Revoked(ctx context.Context, t *verify.Token) (bool, error) {
+	if t.Issuer != o.issuer {
+		return o.registry.Revoked(ctx, registry.TokenFacts{Foreign: true, Issuer: t.Issuer, Subject: t.Subject, IssuedAt: t.IssuedAt})
+	}
 	service := &t.Principal.Service
 	return o.registry.Revoked(ctx, registry.TokenFacts{
 		JTI: t.ID, KID: service.Proof.KeyID, Service: service.Name, ServiceUID: service.UID,

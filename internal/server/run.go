@@ -112,6 +112,7 @@ func (s *Server) Close(ctx context.Context) error {
 	if s.oauth != nil {
 		s.oauth.Close()
 	}
+	s.closeTrust()
 	if s.registry != nil {
 		errs = append(errs, s.registry.FlushUsed(ctx))
 	}

@@ -30,6 +30,7 @@ import (
 	"github.com/countersign/countersign/internal/store/sqlstore"
 	"github.com/countersign/countersign/internal/telemetry"
 	"github.com/countersign/countersign/internal/token"
+	"github.com/countersign/countersign/internal/trust"
 	"github.com/countersign/countersign/internal/web"
 )
 
@@ -70,6 +71,8 @@ type Server struct {
 	admin    *admin.Admin
 	minter   *token.Minter
 	authn    *authn.Authenticator
+	web      *trust.Verifier
+	aws      *trust.AWSVerifier // nil = AWS identities are not served
 	oauth    *oauth.Handler
 	iam      *iam.API
 	mux      *http.ServeMux
@@ -236,6 +239,9 @@ func (s *Server) openServices() (err error) {
 	}
 	local := uint32(os.Geteuid()) //nolint:gosec // G115: user ids are 32 bits wide
 	if s.authn, err = authn.New(authn.Config{Issuer: s.issuer, Keys: s.keys, Registry: s.registry, LocalUID: local, Now: s.now}); err != nil {
+		return err
+	}
+	if err = s.openTrust(); err != nil {
 		return err
 	}
 	if s.mux, err = s.routes(); err != nil {
