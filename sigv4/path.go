@@ -18,6 +18,7 @@ const (
 	PathService
 	// What only the test suite of AWS knows: it sends paths that are not encoded.
 	pathOnceNormalized
+	pathAsIs
 )
 
 func (f PathForm) resolve(service string) PathForm {
@@ -38,6 +39,8 @@ func (f PathForm) canonical(encoded string) string {
 		return reencode(encoded)
 	case pathOnceNormalized:
 		return normalizePath(encoded)
+	case pathAsIs:
+		return encoded
 	default:
 		return encodePath(normalizePath(encoded))
 	}
