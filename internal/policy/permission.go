@@ -36,7 +36,8 @@ type Permissions []Permission
 type PermissionProblem struct {
 	// Path is the place, such as [0].prefixes[1].
 	Path, Message string
-	// Names are what could have been meant instead; nil = anything.
+	// Value is what was said instead of one of Names; "" where nothing is near.
+	Value string
 	Names []string
 }
 
@@ -114,7 +115,7 @@ func checkActions(path string, actions []string) (problems []PermissionProblem) 
 					names = append(names, a.Name)
 				}
 			}
-			problems = append(problems, PermissionProblem{Path: at, Message: "is not an action; there are no wildcards", Names: names})
+			problems = append(problems, PermissionProblem{Path: at, Message: "is not an action; there are no wildcards", Value: action, Names: names})
 		case slices.Contains(actions[:i], action):
 			problems = append(problems, PermissionProblem{Path: at, Message: "is given twice"})
 		}

@@ -11,13 +11,14 @@ import (
 const (
 	KindService     = "Service"
 	KindIssuer      = "Issuer"
+	KindRole        = "Role"
 	KindRoutePolicy = "RoutePolicy"
 )
 
-var served = []string{KindService, KindIssuer, KindRoutePolicy}
+var served = []string{KindService, KindIssuer, KindRole, KindRoutePolicy}
 
 // laterKinds are known, and refused as not served.
-var laterKinds = []string{"Role", "Bucket", "Tenant", "UserRole", "AccessKey"}
+var laterKinds = []string{"Bucket", "Tenant", "UserRole", "AccessKey"}
 
 // Kinds returns the kinds that are served, in the order in which they are applied.
 func Kinds() []string { return slices.Clone(served) }
@@ -33,6 +34,7 @@ type Document struct {
 
 	Service     *Service
 	Issuer      *Issuer
+	Role        *Role
 	RoutePolicy *RoutePolicy
 
 	// File and Line are where it starts; empty when it does not come from a file.
@@ -69,7 +71,9 @@ type Service struct {
 	TokenLifetime Duration        `json:"token_lifetime,omitzero"`
 	JWKS          json.RawMessage `json:"jwks,omitempty"` // a JWK set of public keys; empty = none
 	JWKSURI       string          `json:"jwks_uri,omitempty"`
-	Quota         Quota           `json:"quota,omitzero"`
+	// Trust are proofs that the service may show instead of a secret.
+	Trust []TrustStatement `json:"trust,omitempty"`
+	Quota Quota            `json:"quota,omitzero"`
 }
 
 // Quota bounds what a service may do.

@@ -19,6 +19,8 @@ func (d *Document) Spec() ([]byte, error) {
 		spec = d.Service
 	case d.Issuer != nil:
 		spec = d.Issuer
+	case d.Role != nil:
+		spec = d.Role
 	default:
 		spec = d.RoutePolicy
 	}
@@ -36,7 +38,7 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
 }
 
-// FromSpec is the way back from [Document.Spec] of an Issuer or a RoutePolicy.
+// FromSpec is the way back from [Document.Spec] of every kind but Service.
 //
 // Errors: countersign.Internal when the stored text is none that Spec wrote.
 func FromSpec(kind, name, tenant string, spec []byte) (*Document, error) {
@@ -46,6 +48,9 @@ func FromSpec(kind, name, tenant string, spec []byte) (*Document, error) {
 	case KindIssuer:
 		d.Issuer = &Issuer{}
 		target = d.Issuer
+	case KindRole:
+		d.Role = &Role{}
+		target = d.Role
 	case KindRoutePolicy:
 		d.RoutePolicy = &RoutePolicy{}
 		target = d.RoutePolicy

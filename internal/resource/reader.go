@@ -57,6 +57,8 @@ func (r *reader) read(node ast.Node) {
 		d.Service = readService(f)
 	case d.Kind == KindIssuer:
 		d.Issuer = readIssuer(f)
+	case d.Kind == KindRole:
+		d.Role = readRole(f)
 	case d.Kind == KindRoutePolicy:
 		d.RoutePolicy = readRoutePolicy(f)
 	case Later(d.Kind):
@@ -223,7 +225,19 @@ func (f *fields) text(key string) string {
 
 // texts returns a list of texts in the file's order; nil when there is none. A text
 // that comes twice is refused.
-func (f *fields) texts(key string, most int) []string {
+func (f *fields) texts(key string, most int) []string { return f.list(key, most, textOf) }
+
+// prefixes is texts, where a text may be empty: the prefix of everything.
+func (f *fields) prefixes(key string, most int) []string {
+	return f.list(key, most, func(node ast.Node) (text, problem string) {
+		if n, ok := node.(*ast.StringNode); ok && n.Value == "" {
+			return "", ""
+		}
+		return textOf(node)
+	})
+}
+
+func (f *fields) list(key string, most int, textOf func(ast.Node) (text, problem string)) []string {
 	node, ok := f.find(key)
 	if !ok {
 		return nil

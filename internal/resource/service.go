@@ -53,7 +53,8 @@ func readService(f *fields) *Service {
 		s.Quota.TokensPerMinute = quota.number("tokens_per_minute", 0, maxTokensMinute)
 		quota.done()
 	}
-	f.later("trust", "exchange")
+	s.Trust = readTrust(f, false)
+	f.later("exchange")
 	return s
 }
 
