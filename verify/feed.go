@@ -30,7 +30,9 @@ type FeedPage struct {
 	Entries []Revocation `json:"entries"`
 }
 
-// Revocation is one entry. Exactly one of JTI, Service, Issuer, KID and All is set.
+// Revocation is one entry. Exactly one of JTI, Service, Issuer, KID, All, Role and Session
+// is set. Those of Role and Session are about sessions of the STS, which no verifier of
+// tokens meets: it skips them.
 type Revocation struct {
 	Seq int64 `json:"seq"`
 	// JTI: one token.
@@ -41,10 +43,15 @@ type Revocation struct {
 	// Issuer: what that (foreign) issuer issued; with Subject, to that user.
 	Issuer  string `json:"issuer,omitempty"`
 	Subject string `json:"subject,omitempty"`
-	// KID: all that a key signed.
+	// KID: all that a key signed or sealed.
 	KID string `json:"kid,omitempty"`
 	// All: every token of FeedPage.Issuer.
 	All bool `json:"all,omitempty"`
+	// Role: the sessions of a role; with RoleUID, of that registration of it only.
+	Role    string `json:"role,omitempty"`
+	RoleUID string `json:"role_uid,omitempty"`
+	// Session: one session, by its access key id.
+	Session string `json:"session,omitempty"`
 	// Before, in Unix milliseconds: only tokens with iat up to Before + 2 s (RULES E3);
 	// 0 = any.
 	Before int64 `json:"before,omitempty"`

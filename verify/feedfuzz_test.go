@@ -17,7 +17,8 @@ func FuzzFeedPage(f *testing.F) {
 		head + `"entries":[]}`, head + `"entries":[],"more":true}`,
 		head + `"entries":[{"seq":2,"jti":"a"},{"seq":3,"service":"b","service_uid":"c","before":5,"exp":6}]}`,
 		head + `"entries":[{"seq":2,"issuer":"a","subject":"b"},{"seq":4,"kid":"k"},{"seq":9,"all":true},{"seq":10,"all":true}]}`,
-		head + `"entries":[{"seq":2,"role":"a"},{"seq":3,"jti":"a","kid":"b"}]}`,
+		head + `"entries":[{"seq":2,"region":"a"},{"seq":3,"jti":"a","kid":"b"}]}`,
+		head + `"entries":[{"seq":2,"role":"a","role_uid":"b","before":1},{"seq":3,"session":"c"},{"seq":4,"role_uid":"b"}]}`,
 		head + `"entries":[{"seq":2,"jti":"\u0061\ud83d\ude00"}],"entries":[]}`,
 		head + `"entries":[{"seq":02,"jti":"a"}]}`, head + `"entries":null}`, `{}`, `[]`, ``,
 	} {
@@ -48,6 +49,9 @@ func FuzzFeedPage(f *testing.F) {
 			read(t, entry, "subject", &want.Subject)
 			read(t, entry, "kid", &want.KID)
 			read(t, entry, "all", &want.All)
+			read(t, entry, "role", &want.Role)
+			read(t, entry, "role_uid", &want.RoleUID)
+			read(t, entry, "session", &want.Session)
 			read(t, entry, "before", &want.Before)
 			read(t, entry, "exp", &want.Expires)
 			if want.Seq <= last || want.Seq > page.Seq {
@@ -55,7 +59,9 @@ func FuzzFeedPage(f *testing.F) {
 			}
 			last = want.Seq
 			selectors := 0
-			for _, set := range []bool{want.JTI != "", want.Service != "", want.Issuer != "", want.KID != "", want.All} {
+			for _, set := range []bool{
+				want.JTI != "", want.Service != "", want.Issuer != "", want.KID != "", want.All, want.Role != "", want.Session != "",
+			} {
 				if set {
 					selectors++
 				}

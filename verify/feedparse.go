@@ -75,18 +75,22 @@ func parseRevocation(text string) (entry Revocation, known bool, err error) {
 	entry = Revocation{
 		Seq: r.required("seq"), JTI: r.str("jti"), Service: r.str("service"), ServiceUID: r.str("service_uid"),
 		Issuer: r.str("issuer"), Subject: r.str("subject"), KID: r.str("kid"), All: r.flag("all"),
+		Role: r.str("role"), RoleUID: r.str("role_uid"), Session: r.str("session"),
 		Before: r.number("before"), Expires: r.number("exp"),
 	}
 	if r.err != nil {
 		return Revocation{}, false, r.err
 	}
 	selectors := 0
-	for _, set := range []bool{entry.JTI != "", entry.Service != "", entry.Issuer != "", entry.KID != "", entry.All} {
+	for _, set := range []bool{
+		entry.JTI != "", entry.Service != "", entry.Issuer != "", entry.KID != "", entry.All, entry.Role != "", entry.Session != "",
+	} {
 		if set {
 			selectors++
 		}
 	}
-	if selectors > 1 || entry.ServiceUID != "" && entry.Service == "" || entry.Subject != "" && entry.Issuer == "" {
+	if selectors > 1 || entry.ServiceUID != "" && entry.Service == "" || entry.Subject != "" && entry.Issuer == "" ||
+		entry.RoleUID != "" && entry.Role == "" {
 		return Revocation{}, false, errSelectors
 	}
 	return entry, selectors == 1, nil

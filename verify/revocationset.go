@@ -73,10 +73,15 @@ func newRevocationSet(issuer string, limit int, now time.Time) *revocationSet {
 func (s *revocationSet) add(entries []Revocation, now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if full := s.count+2*len(entries) > s.limit; full || now.Sub(s.pruned) >= pruneEvery {
+	more := 0
+	for i := range entries {
+		_, n := selectorsOf(&entries[i])
+		more += n // a cutoff in each place
+	}
+	if full := s.count+more > s.limit; full || now.Sub(s.pruned) >= pruneEvery {
 		s.prune(now)
 	}
-	if s.count+2*len(entries) > s.limit { // an entry makes two cutoffs at most
+	if s.count+more > s.limit {
 		return errTooMany
 	}
 	for i := range entries {
@@ -91,31 +96,33 @@ func (s *revocationSet) add(entries []Revocation, now time.Time) error {
 		if c.ended(now) {
 			continue
 		}
-		for _, key := range selectorsOf(e) {
+		places, n := selectorsOf(e)
+		for _, key := range places[:n] {
 			s.put(key, c)
 		}
 	}
 	return nil
 }
 
-// selectorsOf returns where a token that e is about looks for it.
-func selectorsOf(e *Revocation) []selector {
+// selectorsOf returns where a token that e is about looks for it, n places: none, if e is
+// about sessions.
+func selectorsOf(e *Revocation) (at [2]selector, n int) {
 	switch {
 	case e.JTI != "":
-		return []selector{{kind: selectJTI, a: e.JTI}}
+		return [2]selector{{kind: selectJTI, a: e.JTI}}, 1
 	case e.Service != "":
-		return []selector{{kind: selectService, a: e.Service, b: e.ServiceUID}, {kind: selectNoUID, a: e.Service}}
+		return [2]selector{{kind: selectService, a: e.Service, b: e.ServiceUID}, {kind: selectNoUID, a: e.Service}}, 2
 	case e.Issuer != "" && e.Subject != "":
-		return []selector{{kind: selectUser, a: e.Issuer, b: e.Subject}}
+		return [2]selector{{kind: selectUser, a: e.Issuer, b: e.Subject}}, 1
 	case e.Issuer != "":
-		return []selector{{kind: selectIssuer, a: e.Issuer}}
+		return [2]selector{{kind: selectIssuer, a: e.Issuer}}, 1
 	case e.KID != "":
 		// Which key signed a token that names none can't be told: it is refused.
-		return []selector{{kind: selectKID, a: e.KID}, {kind: selectKID}}
+		return [2]selector{{kind: selectKID, a: e.KID}, {kind: selectKID}}, 2
 	case e.All:
-		return []selector{{kind: selectAll}}
+		return [2]selector{{kind: selectAll}}, 1
 	}
-	return nil
+	return at, 0
 }
 
 // put keeps of the cutoffs of one selector those that no other one includes.

@@ -157,6 +157,7 @@ func feedEntry(r store.Revocation) verify.Revocation {
 	entry := verify.Revocation{
 		Seq: r.Seq, JTI: r.JTI, Service: r.Service, ServiceUID: r.ServiceUID,
 		Issuer: r.Issuer, Subject: r.Subject, KID: r.KID, All: r.All,
+		Role: r.Role, RoleUID: r.RoleUID, Session: r.Session,
 	}
 	if !r.Before.IsZero() {
 		entry.Before = r.Before.UnixMilli()
