@@ -55,16 +55,17 @@ type Event struct {
 	Count                                           int64
 }
 
-// New starts a server that ends with the test.
-func New(tb TB) *Server {
+// New starts a server that ends with the test. environ are further variables of its
+// configuration, such as COUNTERSIGN_STS_SERVER_ID=test.
+func New(tb TB, environ ...string) *Server {
 	tb.Helper()
 	ctx := context.Background()
 	clock := new(Clock)
-	cfg, err := config.Load("", []string{
+	cfg, err := config.Load("", append([]string{
 		"COUNTERSIGN_DATA=" + filepath.Join(tb.TempDir(), "countersign-data"),
 		"COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0",
 		"COUNTERSIGN_EXPOSE_REASONS=true",
-	})
+	}, environ...))
 	if err != nil {
 		tb.Fatalf("authtest: configure: %v", err)
 	}
@@ -104,6 +105,22 @@ func (s *Server) CreateService(tb TB, name string, grant Service) *Identity {
 	}
 	tb.Cleanup(func() { _ = source.Close() })
 	return &Identity{Name: name, Secret: credentials.ClientSecret, Source: source}
+}
+
+// Apply makes resource documents hold, as countersign apply does.
+func (s *Server) Apply(tb TB, documents string) {
+	tb.Helper()
+	if _, err := s.admin.Apply(context.Background(), iamclient.Apply{Files: []iamclient.File{{Name: "test.yaml", Content: documents}}}); err != nil {
+		tb.Fatalf("authtest: apply: %v", err)
+	}
+}
+
+// DeleteObject removes an object of any kind: "Role", "Issuer" and so on.
+func (s *Server) DeleteObject(tb TB, kind, name string) {
+	tb.Helper()
+	if err := s.admin.DeleteObject(context.Background(), kind, name, iamclient.AnyRevision); err != nil {
+		tb.Fatalf("authtest: delete %s %s: %v", kind, name, err)
+	}
 }
 
 // RotateSecret gives the service a new secret and ends the old one after grace.
