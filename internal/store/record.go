@@ -22,6 +22,11 @@ type Service struct {
 	// it is fetched instead; at most one is set.
 	JWKS    []byte
 	JWKSURI string
+	// Trust are the proofs of other issuers that it may show instead of a secret, as a JSON
+	// document of package resource; nil = none.
+	Trust []byte
+	// SharedWith are the other tenants that may refer to it; sorted, distinct.
+	SharedWith []string
 	// TokensPerMinute is the issuance quota over all replicas; 0 = none.
 	TokensPerMinute int64
 	// Disabled is the operator's lock (RULES A9).

@@ -8,15 +8,16 @@ import (
 )
 
 const serviceColumns = `uid, name, tenant, owner, scopes, audiences, token_lifetime, disabled, revision, created_at, updated_at,
-jwks, jwks_uri, tokens_per_minute`
+jwks, jwks_uri, tokens_per_minute, trust, shared_with`
 
 const (
 	insertService = `INSERT INTO service (` + serviceColumns + `)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)` + unlessTaken
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)` + unlessTaken
 
 	// A name and a uid belong together for ever, so the name is a condition here.
 	updateService = `UPDATE service SET tenant = $4, owner = $5, scopes = $6, audiences = $7, token_lifetime = $8,
-disabled = $9, revision = $3, updated_at = $10, jwks = $11, jwks_uri = $12, tokens_per_minute = $13
+disabled = $9, revision = $3, updated_at = $10, jwks = $11, jwks_uri = $12, tokens_per_minute = $13,
+trust = $14, shared_with = $15
 WHERE uid = $1 AND name = $2 AND revision = CAST($3 AS BIGINT) - 1`
 
 	deleteService = `DELETE FROM service WHERE uid = $1 RETURNING name`
@@ -31,11 +32,12 @@ var selectServiceUID = query[string]{"change a service", `SELECT uid FROM servic
 func scanService(r row) (store.Service, error) {
 	var (
 		s                          store.Service
-		scopes, audiences, jwks    string
+		scopes, audiences, shared  string
+		jwks, trust                string
 		lifetime, created, updated int64
 	)
 	err := r.Scan(&s.UID, &s.Name, &s.Tenant, &s.Owner, &scopes, &audiences, &lifetime, &s.Disabled, &s.Revision, &created, &updated,
-		&jwks, &s.JWKSURI, &s.TokensPerMinute)
+		&jwks, &s.JWKSURI, &s.TokensPerMinute, &trust, &shared)
 	if err != nil {
 		return store.Service{}, err
 	}
@@ -45,7 +47,10 @@ func scanService(r row) (store.Service, error) {
 	if s.Audiences, err = wordsOf(audiences); err != nil {
 		return store.Service{}, err
 	}
-	s.JWKS = bytesOf([]byte(jwks))
+	if s.SharedWith, err = wordsOf(shared); err != nil {
+		return store.Service{}, err
+	}
+	s.JWKS, s.Trust = bytesOf([]byte(jwks)), bytesOf([]byte(trust))
 	s.TokenLifetime = time.Duration(lifetime) * time.Microsecond
 	s.CreatedAt, s.UpdatedAt = moment(created), moment(updated)
 	return s, nil
@@ -70,7 +75,7 @@ func (t *tx) CreateService(ctx context.Context, s store.Service) error {
 	if s.UID == "" || s.Name == "" {
 		return invalid("a service needs a uid and a name")
 	}
-	scopes, audiences, err := serviceLists(s)
+	scopes, audiences, shared, err := serviceLists(s)
 	if err != nil {
 		return err
 	}
@@ -79,7 +84,7 @@ func (t *tx) CreateService(ctx context.Context, s store.Service) error {
 	}
 	err = t.create(ctx, "create a service", insertService, s.UID, s.Name, s.Tenant, s.Owner, scopes, audiences,
 		s.TokenLifetime.Microseconds(), flag(s.Disabled), int64(1), micros(s.CreatedAt), micros(s.UpdatedAt),
-		string(s.JWKS), s.JWKSURI, s.TokensPerMinute)
+		string(s.JWKS), s.JWKSURI, s.TokensPerMinute, string(s.Trust), shared)
 	if err != nil {
 		return err
 	}
@@ -88,7 +93,7 @@ func (t *tx) CreateService(ctx context.Context, s store.Service) error {
 
 // UpdateService implements store.ServiceWriter.
 func (t *tx) UpdateService(ctx context.Context, s store.Service) error {
-	scopes, audiences, err := serviceLists(s)
+	scopes, audiences, shared, err := serviceLists(s)
 	if err != nil {
 		return err
 	}
@@ -97,7 +102,7 @@ func (t *tx) UpdateService(ctx context.Context, s store.Service) error {
 	}
 	changed, err := t.exec(ctx, "change a service", updateService, s.UID, s.Name, s.Revision, s.Tenant, s.Owner,
 		scopes, audiences, s.TokenLifetime.Microseconds(), flag(s.Disabled), micros(s.UpdatedAt),
-		string(s.JWKS), s.JWKSURI, s.TokensPerMinute)
+		string(s.JWKS), s.JWKSURI, s.TokensPerMinute, string(s.Trust), shared)
 	if err != nil {
 		return err
 	}
@@ -122,12 +127,15 @@ func (t *tx) DeleteService(ctx context.Context, uid string) error {
 	return t.note(ctx, kindService, name)
 }
 
-func serviceLists(s store.Service) (scopes, audiences string, err error) {
+func serviceLists(s store.Service) (scopes, audiences, shared string, err error) {
 	if scopes, err = words(s.Scopes); err != nil {
-		return "", "", err
+		return "", "", "", err
 	}
-	audiences, err = words(s.Audiences)
-	return scopes, audiences, err
+	if audiences, err = words(s.Audiences); err != nil {
+		return "", "", "", err
+	}
+	shared, err = words(s.SharedWith)
+	return scopes, audiences, shared, err
 }
 
 func scanText(r row) (string, error) {

@@ -14,7 +14,7 @@ func aService(name string) store.Service {
 	return store.Service{
 		UID: "uid-" + name, Name: name, Tenant: "acme", Owner: "pipeline",
 		Scopes: []string{"docs:read", "s2s:internal"}, Audiences: []string{"iam-service", "parse-service"},
-		TokenLifetime: 15 * time.Minute, Revision: 1, CreatedAt: at(0), UpdatedAt: at(1),
+		TokenLifetime: 15 * time.Minute, Trust: []byte(`[{"oidc":{}}]`), SharedWith: []string{"beta", "gamma"}, Revision: 1, CreatedAt: at(0), UpdatedAt: at(1),
 	}
 }
 

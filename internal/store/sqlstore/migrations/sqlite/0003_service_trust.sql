@@ -1,0 +1,5 @@
+-- The tokens of other issuers that prove a service, and who may refer to it.
+
+-- +goose Up
+ALTER TABLE service ADD COLUMN trust TEXT NOT NULL DEFAULT '';         -- JSON; '' = none
+ALTER TABLE service ADD COLUMN shared_with TEXT NOT NULL DEFAULT '[]'; -- names of tenants
