@@ -27,7 +27,7 @@ var layers = map[string]int{
 	"internal/trust":    3,
 	"internal/registry": 4, "internal/broker": 4,
 	"internal/admin": 5, "internal/authn": 5, "internal/fixture": 5,
-	"internal/oauth": 6, "internal/iam": 6,
+	"internal/oauth": 6, "internal/iam": 6, "internal/sts": 6,
 	"internal/server": 7, "internal/agent": 7, "internal/cognitoseed": 7,
 	"authtest":     8,
 	"internal/cli": 9, "internal/demo": 9,

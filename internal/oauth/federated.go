@@ -39,7 +39,7 @@ func (f *federation) check(ctx context.Context, service *registry.Service, c cre
 	if service.UID == "" {
 		return badAssertion(countersign.ReasonClientUnknown, nil)
 	}
-	statements, err := f.registry.ServiceTrust(ctx, service)
+	statements, err := f.registry.ServiceTrust(service)
 	if err != nil {
 		return clientError(err)
 	}

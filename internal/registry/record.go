@@ -24,6 +24,8 @@ func pack(row store.Service, secrets []store.ClientSecret, now time.Time) []byte
 	b = packWord(b, strings.Join(row.Audiences, "\x00"))
 	b = packWord(b, string(row.JWKS))
 	b = packWord(b, row.JWKSURI)
+	b = packWord(b, string(row.Trust))
+	b = packWord(b, strings.Join(row.SharedWith, "\x00"))
 	disabled := int64(0)
 	if row.Disabled {
 		disabled = 1
@@ -69,6 +71,10 @@ func (n *interner) unpack(record []byte) *entry {
 		s.JWKS = []byte(jwks)
 	}
 	s.JWKSURI = r.word()
+	if trust := r.word(); trust != "" {
+		s.Trust = []byte(trust)
+	}
+	s.SharedWith = n.list(r.word())
 	s.TokenLifetime, s.TokensPerMinute = time.Duration(r.number()), r.number()
 	s.Disabled, s.Revision = r.number() == 1, r.number()
 	s.CreatedAt, s.UpdatedAt = r.time(), r.time()

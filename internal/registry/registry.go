@@ -82,6 +82,9 @@ type Registry struct {
 	quotas      quotas
 	uses        uses
 	issuers     issuers
+	roles       roles
+	// serviceTrusts are compiled from what the services say.
+	serviceTrusts serviceTrusts
 
 	polled atomic.Pointer[poll]
 	poked  chan struct{} // of size one
@@ -207,6 +210,8 @@ func (r *Registry) forgetObject(kind, name string) {
 		r.forget(name)
 	case resource.KindIssuer:
 		r.issuers.forget()
+	case resource.KindRole:
+		r.roles.forget(name)
 	}
 }
 
@@ -217,6 +222,7 @@ func (r *Registry) forgetAll() {
 	}
 	r.loads.Store(new(singleflight.Group))
 	r.issuers.forget()
+	r.roles.forgetAll()
 }
 
 // Len returns how many services are held in memory.

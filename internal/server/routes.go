@@ -22,6 +22,7 @@ import (
 //	GET  /oauth2/revocations                            oauth  what was revoked: receivers follow it
 //	GET  /oauth2/revocations/jwks.json                  oauth  RFC 7517: the keys of that
 //	GET  /oauth2/policies/jwks.json                     oauth  RFC 7517: the keys of route policies
+//	POST /, //, /sts, /sts/; GET /sts, /sts/            sts    AWS STS, Query API
 //	     /api/iam/v1/admin/services[/NAME[/VERB]]       iam    services
 //	POST /api/iam/v1/admin/resources                    iam    apply
 //	     /api/iam/v1/admin/resources/KIND[/NAME]        iam    objects of every kind
@@ -48,8 +49,14 @@ func (s *Server) routes() (*http.ServeMux, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.sts, err = s.newSTS(); err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
 	s.oauth.Mount(mux)
+	for _, route := range s.sts.Routes() {
+		mux.Handle(route.Pattern, route.Handler)
+	}
 	for _, route := range s.iam.Routes() {
 		mux.Handle(route.Pattern, route.Handler)
 	}

@@ -53,7 +53,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 func (s *Server) serveAPI(ctx context.Context) error {
 	return web.Serve(ctx, web.ServeConfig{
-		Listener: s.listeners.api, Handler: s.wrap("api", s.hosts(), s.mux), TLS: s.tls, Logger: s.logger, Drain: drainTimeout,
+		Listener: s.listeners.api, Handler: s.wrap("api", s.hosts(), oneSlash(s.mux)), TLS: s.tls, Logger: s.logger, Drain: drainTimeout,
 		MaxConnections: int(s.cfg.Limits.Connections),
 	})
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/countersign/countersign/internal/admin"
 	"github.com/countersign/countersign/internal/audit"
 	"github.com/countersign/countersign/internal/authn"
+	"github.com/countersign/countersign/internal/broker"
 	"github.com/countersign/countersign/internal/config"
 	"github.com/countersign/countersign/internal/iam"
 	"github.com/countersign/countersign/internal/keys"
@@ -28,6 +29,7 @@ import (
 	"github.com/countersign/countersign/internal/registry"
 	"github.com/countersign/countersign/internal/store"
 	"github.com/countersign/countersign/internal/store/sqlstore"
+	"github.com/countersign/countersign/internal/sts"
 	"github.com/countersign/countersign/internal/telemetry"
 	"github.com/countersign/countersign/internal/token"
 	"github.com/countersign/countersign/internal/trust"
@@ -62,21 +64,25 @@ type Server struct {
 	listeners *listeners
 	addresses Addresses
 
-	store    *sqlstore.Store
-	replica  string // what this process calls itself among those that share the store
-	epoch    string // names the count of what was revoked
-	keys     *keys.Ring
-	audit    *audit.Log
-	registry *registry.Registry
-	admin    *admin.Admin
-	minter   *token.Minter
-	authn    *authn.Authenticator
-	web      *trust.Verifier
-	aws      *trust.AWSVerifier // nil = AWS identities are not served
-	oauth    *oauth.Handler
-	iam      *iam.API
-	mux      *http.ServeMux
-	tls      *tls.Config // nil = plain HTTP
+	store   *sqlstore.Store
+	replica string // what this process calls itself among those that share the store
+	// deployment names the database: what is sealed is bound to it.
+	deployment string
+	epoch      string // names the count of what was revoked
+	keys       *keys.Ring
+	audit      *audit.Log
+	registry   *registry.Registry
+	admin      *admin.Admin
+	minter     *token.Minter
+	authn      *authn.Authenticator
+	web        *trust.Verifier
+	aws        *trust.AWSVerifier // nil = AWS identities are not served
+	broker     *broker.AWS
+	sts        *sts.Handler
+	oauth      *oauth.Handler
+	iam        *iam.API
+	mux        *http.ServeMux
+	tls        *tls.Config // nil = plain HTTP
 
 	// staleKeys: another process changed the keys; wake is sent to then.
 	staleKeys atomic.Bool
@@ -176,6 +182,7 @@ func (s *Server) openKeys(ctx context.Context) error {
 	if s.epoch, err = s.store.SetMetaIfAbsent(ctx, metaEpoch, hex.EncodeToString(id[:])); err != nil {
 		return fmt.Errorf("name the epoch: %w", err)
 	}
+	s.deployment = deployment
 	s.keys, err = keys.Open(ctx, keys.Config{
 		Store: s.store, Master: master, DeploymentID: deployment,
 		Algorithm: s.cfg.Tokens.SigningAlgorithm, TokenLifetime: maxTokenLifetime,

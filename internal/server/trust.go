@@ -1,7 +1,15 @@
 package server
 
 import (
+	"context"
+	"net/http"
+	"time"
+
 	"github.com/countersign/countersign/internal/authn"
+	"github.com/countersign/countersign/internal/broker"
+	"github.com/countersign/countersign/internal/keys"
+	"github.com/countersign/countersign/internal/session"
+	"github.com/countersign/countersign/internal/sts"
 	"github.com/countersign/countersign/internal/trust"
 )
 
@@ -14,8 +22,11 @@ func (s *Server) openTrust() (err error) {
 	if err != nil {
 		return err
 	}
-	if s.cfg.STS.ServerID == "" {
-		return nil
+	s.broker, err = broker.New(broker.Config{
+		Issuer: s.issuer, Signer: s.brokerSigner, Now: s.now,
+	})
+	if err != nil || s.cfg.STS.ServerID == "" {
+		return err
 	}
 	s.aws, err = trust.NewAWS(trust.AWSConfig{
 		ServerID: s.cfg.STS.ServerID, Endpoints: s.cfg.STS.AWSEndpoints, SingleUse: s.store, Now: s.now,
@@ -23,10 +34,56 @@ func (s *Server) openTrust() (err error) {
 	return err
 }
 
-// closeTrust ends the fetching of foreign keys.
+// brokerKeyTimeout bounds the making of the first broker key.
+const brokerKeyTimeout = 5 * time.Second
+
+// brokerSigner makes the first broker key when it is asked for: most deployments never need
+// one, and an RSA key is slow to make.
+func (s *Server) brokerSigner() (*keys.Signer, error) {
+	signer, err := s.keys.Signer(keys.Broker)
+	if err == nil {
+		return signer, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), brokerKeyTimeout)
+	defer cancel()
+	if err := s.admin.MaintainKeys(ctx); err != nil {
+		return nil, err
+	}
+	return s.keys.Signer(keys.Broker)
+}
+
+// newSTS makes the front door of the STS.
+func (s *Server) newSTS() (*sts.Handler, error) {
+	sealer := session.New(session.Config{Keys: s.keys, DeploymentID: s.deployment, Now: s.now})
+	sessions, err := authn.NewSessions(authn.SessionsConfig{Sealer: sealer, Registry: s.registry, Now: s.now})
+	if err != nil {
+		return nil, err
+	}
+	return sts.New(sts.Config{
+		AccountID: s.cfg.AccountID, Registry: s.registry, WebIdentity: s.web, AWSIdentity: s.aws, Broker: s.broker,
+		Sealer: sealer, Sessions: sessions, Audit: s.audit, MaxDuration: s.cfg.STS.MaxSessionDuration,
+		IdentityRate: int(s.cfg.Limits.RequestsPerIdentity), ExposeReasons: s.cfg.ExposeReasons, Logger: s.logger, Now: s.now,
+	})
+}
+
+// oneSlash lets "//" through to the STS: some clients double the slash of their endpoint,
+// and the mux would redirect them, which no POST survives.
+func oneSlash(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "//" && r.URL.RawPath == "" && r.Method == http.MethodPost {
+			r.URL.Path = "/"
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// closeTrust ends the fetching of foreign keys and of credentials.
 func (s *Server) closeTrust() {
 	if s.web != nil {
 		_ = s.web.Close()
+	}
+	if s.broker != nil {
+		_ = s.broker.Close()
 	}
 	if s.aws != nil {
 		_ = s.aws.Close()

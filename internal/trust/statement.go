@@ -198,6 +198,9 @@ func (s *Statement) setSubjects(field string, patterns []string, condition strin
 	return nil
 }
 
+// Kind is that of the proof that the statement is about.
+func (s Statement) Kind() Kind { return s.kind }
+
 // Fingerprint returns 16 hex digits that tell this statement from others: sessions carry
 // them, and end with the statement that they were proven by (RULES A5).
 func (s Statement) Fingerprint() string { return s.fingerprint }
