@@ -16,8 +16,6 @@ type awsError struct {
 
 func (e *awsError) Error() string { return e.code + ": " + e.message }
 
-const awsNamespace = "https://sts.amazonaws.com/doc/2011-06-15/"
-
 type responseMetadata struct {
 	RequestID string `xml:"RequestId" json:"RequestId"`
 }
