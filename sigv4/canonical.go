@@ -253,5 +253,5 @@ func signature(key [sha256.Size]byte, scope Scope, date string, canonical []byte
 	text = append(append(append(text, scope.Date...), '/'), scope.Region...)
 	text = append(append(append(text, '/'), scope.Service...), '/')
 	text = append(append(append(text, terminator...), '\n'), digest[:]...)
-	return sign(key[:], text)
+	return mac(key[:], text)
 }

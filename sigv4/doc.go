@@ -32,6 +32,9 @@
 // when to do that, so [PathAuto] also accepts a signature over the path exactly as it was
 // sent: encoded once more, or for S3 as it is. Nothing else is tried.
 //
+// So outside of S3 a signature for /a/b is good for //a/./b as well, as it is at AWS: who
+// decides by the path there refuses one that is not normalised (package routepolicy does).
+//
 // # What it does not do
 //
 // No I/O: it never reads a body, a clock or the network. It keeps no keys. It does not know

@@ -1,7 +1,6 @@
 package sigv4
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
 	"strings"
 	"time"
@@ -86,16 +85,9 @@ func parseTime(text string) (time.Time, bool) {
 func signingKey(secret countersign.Secret, scope Scope) [sha256.Size]byte {
 	var room [128]byte // most secrets fit; a longer one goes to the heap
 	first := append(append(room[:0], "AWS4"...), secret.Reveal()...)
-	key := sign(first, scope.Date)
+	key := mac(first, scope.Date)
 	clear(first)
-	key = sign(key[:], scope.Region)
-	key = sign(key[:], scope.Service)
-	return sign(key[:], terminator)
-}
-
-func sign[T string | []byte](key []byte, text T) (sum [sha256.Size]byte) {
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(text))
-	mac.Sum(sum[:0])
-	return sum
+	key = mac(key[:], scope.Region)
+	key = mac(key[:], scope.Service)
+	return mac(key[:], terminator)
 }

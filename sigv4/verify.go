@@ -12,7 +12,8 @@ import (
 
 // VerifyOptions say what a request is held against.
 type VerifyOptions struct {
-	// Secret is the secret access key of the request's AccessKeyID. A zero one verifies
+	// Secret is the secret access key of the request's AccessKeyID: that this id has this
+	// secret is all that proves the id, which itself is not signed. A zero one verifies
 	// nothing.
 	Secret countersign.Secret
 	// Now is the time of the server.
