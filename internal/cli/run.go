@@ -44,6 +44,9 @@ type commands struct {
 	Delete     deleteCommand     `cmd:"" help:"Delete an object."`
 	Service    serviceCommand    `cmd:"" help:"Create, rotate, disable and enable services."`
 	Token      tokenCommand      `cmd:"" help:"Get a service token."`
+	Assume     assumeCommand     `cmd:"" help:"Trade a proof of identity for temporary credentials."`
+	Exec       execCommand       `cmd:"" help:"Run a command with the credentials of a role."`
+	Agent      agentCommand      `cmd:"" help:"Serve the credentials of roles to the programs of this machine."`
 	Verify     verifyCommand     `cmd:"" help:"Say who a token is about and whether it is valid."`
 	Revoke     revokeCommand     `cmd:"" help:"End tokens before they expire."`
 	Keys       keysCommand       `cmd:"" help:"List and rotate signing keys."`

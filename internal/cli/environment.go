@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/egress"
+)
+
+// foreignVariables would give the command other credentials than those of the role, or let
+// it ignore where to go.
+var foreignVariables = []string{
+	"AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN",
+	"AWS_CREDENTIAL_EXPIRATION", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN",
+	"AWS_ROLE_SESSION_NAME", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+	"AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+	"AWS_SDK_LOAD_CONFIG",
+}
+
+// environment is that of a command: ours, with changes.
+type environment struct {
+	kept    []string
+	changes map[string]string
+}
+
+func newEnvironment(environ []string) *environment {
+	e := &environment{changes: make(map[string]string)}
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if !slices.Contains(foreignVariables, name) {
+			e.kept = append(e.kept, entry)
+		}
+	}
+	return e
+}
+
+func (e *environment) set(name, value string) { e.changes[name] = value }
+
+// list returns NAME=VALUE, each name once.
+func (e *environment) list() []string {
+	var list []string
+	for _, entry := range e.kept {
+		name, _, _ := strings.Cut(entry, "=")
+		if _, changed := e.changes[name]; !changed {
+			list = append(list, entry)
+		}
+	}
+	for name, value := range e.changes {
+		list = append(list, name+"="+value)
+	}
+	slices.Sort(list)
+	return list
+}
+
+func (e *environment) setStatic(c aws.Credentials) {
+	e.set("AWS_ACCESS_KEY_ID", c.AccessKeyID)
+	e.set("AWS_SECRET_ACCESS_KEY", c.SecretAccessKey)
+	e.set("AWS_SESSION_TOKEN", c.SessionToken)
+	e.set("AWS_CREDENTIAL_EXPIRATION", formatTime(c.Expires))
+}
+
+// awsRegion is what may stand in a config file for a region.
+var awsRegion = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
+
+// environment is the command's, but for the credentials. Its files are in folder.
+//
+// Errors: usageError, countersign.Unavailable.
+func (c *execCommand) environment(p *Process, s *session, folder string) (*environment, error) {
+	e := newEnvironment(p.Environ)
+	region := c.Region
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
+		if region == "" {
+			region = p.getenv(name)
+		}
+	}
+	if region == "" {
+		region = "us-east-1"
+	}
+	if !awsRegion.MatchString(region) {
+		return nil, usageError{"--region is the name of an AWS region"}
+	}
+	e.set("AWS_REGION", region)
+	e.set("AWS_DEFAULT_REGION", region)
+	// No machine's own role in place of ours, should the endpoint ever be gone.
+	e.set("AWS_EC2_METADATA_DISABLED", "true")
+	config, credentials := filepath.Join(folder, "config"), filepath.Join(folder, "credentials")
+	text := "[default]\nregion = " + region + "\n"
+	if !c.AWSEndpoints {
+		text += "s3 =\n    signature_version = s3v4\n    addressing_style = path\n"
+		if err := c.setEndpoints(p, s, e, folder); err != nil {
+			return nil, err
+		}
+	}
+	for path, text := range map[string]string{config: text, credentials: ""} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			return nil, countersign.WrapError(countersign.Unavailable, "", "there is no place for the command's files", err)
+		}
+	}
+	e.set("AWS_CONFIG_FILE", config)
+	e.set("AWS_SHARED_CREDENTIALS_FILE", credentials)
+	return e, nil
+}
+
+// setEndpoints sends the command to us. What is not named goes to the STS too, which
+// refuses it: AWS is no place for a session token of ours.
+func (c *execCommand) setEndpoints(p *Process, s *session, e *environment, folder string) error {
+	gateway, err := c.gateway(p)
+	if err != nil {
+		return err
+	}
+	e.set("AWS_ENDPOINT_URL", s.sts)
+	e.set("AWS_ENDPOINT_URL_STS", s.sts)
+	if gateway != "" {
+		e.set("AWS_ENDPOINT_URL_S3", gateway)
+	}
+	return e.setOldEndpoints(folder, s.sts, gateway)
+}
+
+// gateway is the URL of the S3 gateway; "" = there is none.
+func (c *execCommand) gateway(p *Process) (string, error) {
+	at := c.S3
+	if at == "" {
+		at = p.getenv("COUNTERSIGN_S3_URL")
+	}
+	if at != "" {
+		if err := egress.CheckURL(at); err != nil {
+			return "", usageError{"--s3: " + countersign.MessageOf(err)}
+		}
+		return at, nil
+	}
+	where, err := c.place(p)
+	if err != nil || where.url != "" || c.STS != "" {
+		return "", err
+	}
+	var listen struct{ S3 string }
+	body, err := os.ReadFile(filepath.Join(where.folder, "listen.json"))
+	if err != nil || json.Unmarshal(body, &listen) != nil || listen.S3 == "" {
+		return "", nil //nolint:nilerr // this server has none
+	}
+	return "http://" + listen.S3, nil
+}
