@@ -8,13 +8,13 @@ import (
 	"github.com/countersign/countersign/internal/audit"
 	"github.com/countersign/countersign/internal/keys"
 	"github.com/countersign/countersign/internal/registry"
+	"github.com/countersign/countersign/internal/session"
 	"github.com/countersign/countersign/internal/store"
 )
 
 // Limits of what is kept.
 const (
-	// MaxTokenLifetime is the longest that a token of ours may live, and so how long a
-	// revocation of a service must be kept.
+	// MaxTokenLifetime is the longest that a token of ours may live.
 	MaxTokenLifetime = time.Hour
 	// MinTokenLifetime is the shortest.
 	MinTokenLifetime = time.Minute
@@ -26,6 +26,11 @@ const (
 	// RevocationSlack is added to the end of what a revocation hits: 60 s of skew that
 	// verifiers grant, and the 2 s that "before" covers (RULES C3, E3).
 	RevocationSlack = 62 * time.Second
+
+	// keepRevocation is how long a revocation of several is kept after the time until which
+	// it covers: what lives longest of what it hits is a session. It is kept no shorter when
+	// a service is enabled again: what was ended stays so.
+	keepRevocation = session.MaxDuration + RevocationSlack
 
 	// keepExpired is how long an ended secret can still be seen.
 	keepExpired = 30 * 24 * time.Hour

@@ -219,7 +219,7 @@ func TestRuleE3RevokeService(t *testing.T) {
 	}
 	page, err := r.Store.Revocations(t.Context(), 0, time.Time{}, 10)
 	must(t, err)
-	if len(page) != 1 || page[0].ServiceUID != d.UID || !page[0].ExpiresAt.Equal(issued.Add(time.Hour+62*time.Second)) {
+	if len(page) != 1 || page[0].ServiceUID != d.UID || !page[0].ExpiresAt.Equal(issued.Add(12*time.Hour+62*time.Second)) {
 		t.Errorf("stored %+v", page)
 	}
 }
@@ -230,19 +230,20 @@ func TestRevokeToken(t *testing.T) {
 	d, _ := r.create(t, "a")
 	now := r.Clock.Now()
 	own := admin.Actor{ID: "service:a", Proof: "client_secret_basic"} // a client may revoke its own token
-	must(t, r.RevokeToken(t.Context(), own, "token-1", now.Add(15*time.Minute)))
+	must(t, r.RevokeToken(t.Context(), own, admin.Token{ID: "token-1", ExpiresAt: now.Add(15 * time.Minute), NoSessions: true}))
 	for id, want := range map[string]bool{"token-1": true, "token-2": false} {
 		if got, err := r.Registry.Revoked(t.Context(), registry.TokenFacts{JTI: id, Service: "a", ServiceUID: d.UID, IssuedAt: now}); err != nil || got != want {
 			t.Errorf("%s: revoked %t, %v", id, got, err)
 		}
 	}
-	must(t, r.RevokeToken(t.Context(), own, "token-3", now.Add(-2*time.Minute))) // ended by itself
+	must(t, r.RevokeToken(t.Context(), own, admin.Token{ID: "token-3", ExpiresAt: now.Add(-2 * time.Minute), NoSessions: true})) // ended by itself
+	must(t, r.RevokeToken(t.Context(), own, admin.Token{ID: "token-5", ExpiresAt: now.Add(-13 * time.Hour)}))                     // and all that it proved
 	for _, id := range []string{"", "a b", strings.Repeat("a", 65), "a\n"} {
-		if err := r.RevokeToken(t.Context(), own, id, now.Add(time.Minute)); !errors.Is(err, countersign.Invalid) {
+		if err := r.RevokeToken(t.Context(), own, admin.Token{ID: id, ExpiresAt: now.Add(time.Minute)}); !errors.Is(err, countersign.Invalid) {
 			t.Errorf("%q: %v", id, err)
 		}
 	}
-	if err := r.RevokeToken(t.Context(), own, "token-4", now.Add(100*time.Hour)); !errors.Is(err, countersign.Invalid) {
+	if err := r.RevokeToken(t.Context(), own, admin.Token{ID: "token-4", ExpiresAt: now.Add(100 * time.Hour)}); !errors.Is(err, countersign.Invalid) {
 		t.Errorf("a token that lives too long: %v", err)
 	}
 	page, err := r.Store.Revocations(t.Context(), 0, time.Time{}, 10)
@@ -346,7 +347,7 @@ func TestEveryChangeIsAnEvent(t *testing.T) {
 	must(t, err)
 	_, err = r.SetServiceDisabled(ctx, next(), "a", 3, false)
 	must(t, err)
-	must(t, r.RevokeToken(ctx, next(), "token-1", r.Clock.Now()))
+	must(t, r.RevokeToken(ctx, next(), admin.Token{ID: "token-1", ExpiresAt: r.Clock.Now()}))
 	must(t, r.RevokeService(ctx, next(), "a"))
 	must(t, r.DeleteService(ctx, next(), "a", 4))
 	_ = r.DeleteService(ctx, next(), "a", 4)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/audit"
 	"github.com/countersign/countersign/internal/keys"
 	"github.com/countersign/countersign/internal/store"
@@ -43,9 +44,9 @@ func (a *Admin) RotateKeys(ctx context.Context, actor Actor, purpose string) ([]
 	return made, err
 }
 
-// CompromiseKey drops a key at once, everywhere, with all that it signed: it leaves its key
-// set, and the feed of revocations names it (RULES B6). It returns what was made in its
-// place.
+// CompromiseKey drops a key at once, everywhere, with all that it signed or sealed: it leaves
+// its key set, and the feed of revocations names it (RULES B6). It returns what was made in
+// its place.
 //
 // Errors: countersign.NotFound, Invalid (the master key was replaced meanwhile), Denied,
 // Unavailable.
@@ -61,13 +62,13 @@ func (a *Admin) CompromiseKey(ctx context.Context, actor Actor, kid string) ([]s
 			return err
 		}
 		a.tellOfKeys(c, "kid="+dropped.KID+" purpose="+dropped.Purpose, made)
-		if dropped.Purpose != string(keys.Token) {
+		switch keys.Purpose(dropped.Purpose) {
+		case keys.Token, keys.Sealing, keys.Broker: // the broker's are in the same set as the tokens'
+		default:
 			return nil // its key set is all that verifiers go by
 		}
 		now := a.clock()
-		return a.putRevocation(ctx, tx, c, store.Revocation{
-			KID: dropped.KID, ExpiresAt: now.Add(MaxTokenLifetime + RevocationSlack), CreatedAt: now,
-		})
+		return a.putRevocation(ctx, tx, c, store.Revocation{KID: dropped.KID, ExpiresAt: now.Add(keepRevocation), CreatedAt: now})
 	})
 	return made, err
 }
@@ -103,6 +104,21 @@ func (a *Admin) MaintainKeys(ctx context.Context) error {
 		a.tellOfKeys(c, "", made)
 		return err
 	})
+}
+
+// BrokerSigner returns the key that signs what a real cloud takes (RULES D9). The first one
+// is made when it is asked for.
+//
+// Errors: countersign.Unavailable.
+func (a *Admin) BrokerSigner(ctx context.Context) (*keys.Signer, error) {
+	signer, err := a.keys.Signer(keys.Broker)
+	if err == nil {
+		return signer, nil
+	}
+	if err := a.MaintainKeys(ctx); err != nil {
+		return nil, countersign.WrapError(countersign.Unavailable, countersign.ReasonStoreUnavailable, "the key of the broker could not be made now", err)
+	}
+	return a.keys.Signer(keys.Broker) //nolint:wrapcheck // it has its words
 }
 
 // changeKeys makes a change of the keys and takes it over here.

@@ -55,13 +55,24 @@ func (a *Admin) DeleteService(ctx context.Context, actor Actor, name string, rev
 	})
 }
 
-// RevokeService ends all tokens of a service that were issued until now.
+// RevokeService ends all tokens of a service that were issued until now, and the sessions
+// that they proved.
 //
 // Errors: countersign.NotFound, Denied, Unavailable.
 func (a *Admin) RevokeService(ctx context.Context, actor Actor, name string) error {
-	c := &change{actor: actor, action: "revoke", name: name}
+	return a.RevokeServiceBefore(ctx, actor, name, time.Time{})
+}
+
+// RevokeServiceBefore is RevokeService for what was issued until a time; zero = now.
+//
+// Errors: countersign.Invalid (a time to come), NotFound, Denied, Unavailable.
+func (a *Admin) RevokeServiceBefore(ctx context.Context, actor Actor, name string, before time.Time) error {
+	c := &change{actor: actor, action: "revoke", name: name, exact: !before.IsZero()}
 	if err := mayChange(actor); err != nil {
 		return a.refused(ctx, c, err)
+	}
+	if before.After(a.clock()) {
+		return a.refused(ctx, c, beforeLater())
 	}
 	return a.run(ctx, c, func(ctx context.Context, tx store.Tx) error {
 		s, err := current(ctx, tx, name, AnyRevision)
@@ -69,43 +80,70 @@ func (a *Admin) RevokeService(ctx context.Context, actor Actor, name string) err
 			return err
 		}
 		c.detail = "uid=" + s.UID
-		return a.revokeService(ctx, tx, c, s)
+		if before.IsZero() {
+			return a.revokeService(ctx, tx, c, s)
+		}
+		before = before.UTC().Truncate(time.Microsecond)
+		c.detail += " before=" + before.Format(time.RFC3339)
+		return a.revokeServiceUntil(ctx, tx, c, s, before)
 	})
 }
 
-// RevokeToken ends one token of ours. expiresAt is when the token ends; it bounds
-// how long the revocation is kept. A token that has ended by itself needs none, and
-// nothing is written. Who may revoke a token is for the caller to decide (RULES B5):
-// its own client may, without being an administrator.
+// Token names a token of ours.
+type Token struct {
+	ID string
+	// ExpiresAt is when it ends by itself.
+	ExpiresAt time.Time
+	// NoSessions tells that no session can have been proven by it: it is not for the STS.
+	NoSessions bool
+}
+
+// Over returns from when on nothing of the token is alive: neither itself nor a session that
+// it proved, maybe in its last moment.
+func (t Token) Over() time.Time {
+	if t.NoSessions {
+		return t.ExpiresAt.Add(RevocationSlack)
+	}
+	return t.ExpiresAt.Add(keepRevocation)
+}
+
+// RevokeToken ends one token of ours, and the sessions that it proved. Where nothing of it is
+// alive any more, nothing is written. Who may revoke a token is for the caller to decide
+// (RULES B5): its own client may, without being an administrator.
 //
 // Errors: countersign.Invalid, Unavailable.
-func (a *Admin) RevokeToken(ctx context.Context, actor Actor, jti string, expiresAt time.Time) error {
+func (a *Admin) RevokeToken(ctx context.Context, actor Actor, t Token) error {
 	c := &change{actor: actor, action: "revoke"}
 	now := a.clock()
-	if !wellFormedTokenID(jti) {
+	if !wellFormedTokenID(t.ID) {
 		return a.refused(ctx, c, invalid(countersign.ReasonParameterInvalid, "this is not the id of a token"))
 	}
-	c.tokenID = jti
-	alive := expiresAt.Add(RevocationSlack)
-	if !now.Before(alive) {
+	c.tokenID = t.ID
+	if !now.Before(t.Over()) {
 		return nil
 	}
-	if alive.After(now.Add(MaxTokenLifetime + 2*RevocationSlack)) {
+	if t.ExpiresAt.After(now.Add(MaxTokenLifetime + RevocationSlack)) {
 		return a.refused(ctx, c, invalid(countersign.ReasonParameterInvalid, "no token of ours lives that long"))
 	}
 	return a.run(ctx, c, func(ctx context.Context, tx store.Tx) error {
-		return a.putRevocation(ctx, tx, c, store.Revocation{JTI: jti, ExpiresAt: alive, CreatedAt: now})
+		return a.putRevocation(ctx, tx, c, store.Revocation{JTI: t.ID, ExpiresAt: t.Over(), CreatedAt: now})
 	})
 }
 
-// revokeService ends every token of s that was issued until now. It is kept until
-// the longest-lived of them has ended by itself.
+// revokeService ends every token of s that was issued until now, and every session. It is
+// kept until the longest-lived of them has ended by itself.
 func (a *Admin) revokeService(ctx context.Context, tx store.Tx, c *change, s store.Service) error {
-	now := a.clock()
-	return a.putRevocation(ctx, tx, c, store.Revocation{
-		Service: s.Name, ServiceUID: s.UID, Before: now,
-		ExpiresAt: now.Add(MaxTokenLifetime + RevocationSlack), CreatedAt: now,
-	})
+	return a.revokeServiceUntil(ctx, tx, c, s, a.clock())
+}
+
+func (a *Admin) revokeServiceUntil(ctx context.Context, tx store.Tx, c *change, s store.Service, before time.Time) error {
+	r := store.Revocation{
+		Service: s.Name, ServiceUID: s.UID, Before: before, ExpiresAt: before.Add(keepRevocation), CreatedAt: a.clock(),
+	}
+	if !r.ExpiresAt.After(r.CreatedAt) {
+		return nil // nothing that it could hit is alive
+	}
+	return a.putRevocation(ctx, tx, c, r)
 }
 
 func (a *Admin) putRevocation(ctx context.Context, tx store.Tx, c *change, r store.Revocation) error {

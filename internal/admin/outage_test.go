@@ -97,7 +97,7 @@ func TestStoreDownIsUnavailable(t *testing.T) {
 	for what, err := range map[string]error{
 		"read": readErr, "create": createErr,
 		"delete": r.DeleteService(t.Context(), super(), "a", admin.AnyRevision),
-		"revoke": r.RevokeToken(t.Context(), super(), "token-1", r.Clock.Now()),
+		"revoke": r.RevokeToken(t.Context(), super(), admin.Token{ID: "token-1", ExpiresAt: r.Clock.Now()}),
 	} {
 		if !errors.Is(err, countersign.Unavailable) {
 			t.Errorf("%s: %v", what, err)

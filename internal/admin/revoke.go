@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 	"unicode"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/audit"
+	"github.com/countersign/countersign/internal/resource"
+	"github.com/countersign/countersign/internal/session"
 	"github.com/countersign/countersign/internal/store"
 )
 
@@ -19,23 +22,30 @@ const foreignLifetime = 90 * 24 * time.Hour
 // maxSelectorBytes bounds an issuer, a subject and a key id.
 const maxSelectorBytes = 512
 
-// RevokeSelector says whose tokens end. Exactly one of these is set: Issuer, Issuer with
-// Subject (a user is always both: RULES A1), KID, All.
+// RevokeSelector says whose tokens and sessions end. Exactly one of these is set: Issuer,
+// Issuer with Subject (a user is always both: RULES A1), KID, All, Role, Session. What ends
+// tokens ends the sessions that they proved, too.
 type RevokeSelector struct {
-	// Issuer is a URL, as in iss; with Subject, one user of it.
+	// Issuer is a URL, as in iss; with Subject, one user of it. Of an AWS identity the
+	// issuer is its account and the subject its ARN, as trust.Identity has them.
 	Issuer, Subject string
-	// KID: all that a key signed.
+	// KID: all that a key signed or sealed.
 	KID string
-	// All: every token of ours.
+	// All: every token and session of ours.
 	All bool
-	// Before: tokens that were issued until then end; zero = until now. Not later than now.
+	// Role: the sessions of a role.
+	Role string
+	// Session: one, by its access key id; Before means nothing beside it.
+	Session string
+	// Before: what was issued until then ends; zero = until now. Not later than now.
 	Before time.Time
 }
 
-// Revoke ends the tokens of a user, of an issuer, under a key, or all of ours.
+// Revoke ends the tokens and sessions of a user, of an issuer, under a key, or all of ours;
+// or the sessions of a role, or one.
 //
-// Errors: countersign.Invalid, Denied, Unavailable (it holds in this process all the
-// same and is stored as soon as that is possible).
+// Errors: countersign.Invalid, NotFound (no such role), Denied, Unavailable (it holds in this
+// process all the same and is stored as soon as that is possible).
 func (a *Admin) Revoke(ctx context.Context, actor Actor, s RevokeSelector) error {
 	c := &change{actor: actor, action: "revoke", several: true, exact: !s.Before.IsZero()}
 	if err := mayChange(actor); err != nil {
@@ -45,16 +55,21 @@ func (a *Admin) Revoke(ctx context.Context, actor Actor, s RevokeSelector) error
 	if err := s.check(now); err != nil {
 		return a.refused(ctx, c, err)
 	}
-	r := store.Revocation{Issuer: s.Issuer, Subject: s.Subject, KID: s.KID, All: s.All, CreatedAt: now}
 	return a.run(ctx, c, func(ctx context.Context, tx store.Tx) error {
 		// The time is taken here: what was issued while others held the transaction ends too.
-		r.Before = s.Before.UTC().Truncate(time.Microsecond)
-		if s.Before.IsZero() {
-			r.Before = a.clock()
+		r := a.revocation(s, a.clock())
+		if s.Role != "" {
+			role, err := tx.Object(ctx, resource.KindRole, s.Role)
+			if errors.Is(err, countersign.NotFound) {
+				return unknownRole(err)
+			}
+			if err != nil {
+				return err
+			}
+			r.RoleUID = role.UID
 		}
-		r.ExpiresAt = a.revocationEnds(r)
 		e := a.event(c, audit.Changed, countersign.ReasonOK)
-		e.UserIssuer, e.User = s.Issuer, s.Subject
+		e.UserIssuer, e.User, e.Role, e.Session = s.Issuer, s.Subject, s.Role, s.Session
 		e.Detail = s.describe(r.Before)
 		c.events = []audit.Event{e}
 		if !r.ExpiresAt.After(now) {
@@ -64,17 +79,30 @@ func (a *Admin) Revoke(ctx context.Context, actor Actor, s RevokeSelector) error
 	})
 }
 
-// revocationEnds is when nothing that r hits is alive any more.
-func (a *Admin) revocationEnds(r store.Revocation) time.Time {
-	if r.Issuer != "" && r.Issuer != a.issuer {
-		return r.Before.Add(foreignLifetime)
+// revocation is what a selector asks for at a time, without a role's uid.
+func (a *Admin) revocation(s RevokeSelector, now time.Time) store.Revocation {
+	r := store.Revocation{
+		Issuer: s.Issuer, Subject: s.Subject, KID: s.KID, All: s.All, Role: s.Role, Session: s.Session,
+		Before: s.Before.UTC().Truncate(time.Microsecond), CreatedAt: now,
 	}
-	return r.Before.Add(MaxTokenLifetime + RevocationSlack)
+	if s.Before.IsZero() {
+		r.Before = now
+	}
+	switch {
+	case r.Session != "":
+		// When it was minted is not known here, and it is not asked: its id is drawn once.
+		r.Before, r.ExpiresAt = time.Time{}, now.Add(keepRevocation)
+	case r.Issuer != "" && r.Issuer != a.issuer:
+		r.ExpiresAt = r.Before.Add(foreignLifetime)
+	default:
+		r.ExpiresAt = r.Before.Add(keepRevocation)
+	}
+	return r
 }
 
 func (s RevokeSelector) check(now time.Time) error {
 	set := 0
-	for _, given := range []bool{s.Issuer != "", s.KID != "", s.All} {
+	for _, given := range []bool{s.Issuer != "", s.KID != "", s.All, s.Role != "", s.Session != ""} {
 		if given {
 			set++
 		}
@@ -83,9 +111,15 @@ func (s RevokeSelector) check(now time.Time) error {
 	case s.Subject != "" && s.Issuer == "":
 		return invalid(countersign.ReasonParameterMissing, "a user is named by issuer and subject")
 	case set != 1:
-		return invalid(countersign.ReasonParameterInvalid, "say exactly one of: a user, an issuer, a key, all")
+		return invalid(countersign.ReasonParameterInvalid, "say exactly one of: a user, an issuer, a key, a role, a session, all")
 	case s.Before.After(now):
-		return invalid(countersign.ReasonParameterInvalid, "before is later than now")
+		return beforeLater()
+	case s.Session != "" && !session.ValidAccessKeyID(s.Session):
+		return invalid(countersign.ReasonAccessKeyMalformed, "this is not the access key id of a session: ASIA and 16 more characters")
+	case s.Session != "" && !s.Before.IsZero():
+		return invalid(countersign.ReasonParameterInvalid, "before does not stand beside a session")
+	case s.Role != "" && !countersign.ValidName(s.Role):
+		return unknownRole(nil)
 	}
 	for _, text := range []string{s.Issuer, s.Subject, s.KID} {
 		if len(text) > maxSelectorBytes || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
@@ -98,6 +132,10 @@ func (s RevokeSelector) check(now time.Time) error {
 func (s RevokeSelector) describe(before time.Time) string {
 	what := "issuer"
 	switch {
+	case s.Session != "":
+		return "session"
+	case s.Role != "":
+		what = "role"
 	case s.All:
 		what = "all"
 	case s.KID != "":
@@ -106,4 +144,12 @@ func (s RevokeSelector) describe(before time.Time) string {
 		what = "user"
 	}
 	return what + " before=" + before.Format(time.RFC3339)
+}
+
+func beforeLater() error {
+	return invalid(countersign.ReasonParameterInvalid, "before is later than now")
+}
+
+func unknownRole(cause error) error {
+	return countersign.WrapError(countersign.NotFound, countersign.ReasonObjectUnknown, "there is no such role", cause)
 }

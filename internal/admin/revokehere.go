@@ -10,12 +10,13 @@ import (
 )
 
 // HereSelector says what ends in this process. Exactly one of JTI, Service and those of
-// RevokeSelector is set.
+// RevokeSelector is set. A role is taken by its name, whatever its uid.
 type HereSelector struct {
 	// JTI is a token's id; ExpiresAt, beside it, when that token ends (zero = not known).
 	JTI       string
 	ExpiresAt time.Time
-	// Service ends the tokens of that name, whatever its uid, that were issued until now.
+	// Service ends the tokens of that name, whatever its uid, that were issued until now or
+	// Before, and the sessions that they proved.
 	Service string
 	RevokeSelector
 }
@@ -41,7 +42,7 @@ func (a *Admin) RevokeHere(ctx context.Context, actor Actor, s HereSelector) (st
 	a.registry.Revoke(r)
 	c.detail = "here, stored later"
 	event := a.event(c, audit.Changed, countersign.ReasonOK)
-	event.UserIssuer, event.User = r.Issuer, r.Subject
+	event.UserIssuer, event.User, event.Role, event.Session = r.Issuer, r.Subject, r.Role, r.Session
 	if err := a.audit.Commit(ctx, event); err != nil {
 		return false, describe(err)
 	}
@@ -53,33 +54,39 @@ func (a *Admin) RevokeHere(ctx context.Context, actor Actor, s HereSelector) (st
 
 func (a *Admin) hereRevocation(s HereSelector) (store.Revocation, error) {
 	now := a.clock()
-	r := store.Revocation{JTI: s.JTI, Service: s.Service, Issuer: s.Issuer, Subject: s.Subject, KID: s.KID, All: s.All, CreatedAt: now}
-	ends := now.Add(MaxTokenLifetime + RevocationSlack)
+	only := s.RevokeSelector
+	only.Before = time.Time{}
 	switch {
-	case s.JTI != "" && s.Service != "", (s.JTI != "" || s.Service != "") && s.RevokeSelector != (RevokeSelector{}):
-		return r, invalid(countersign.ReasonParameterInvalid, "say exactly one of: a token, a service, a user, an issuer, all")
+	case s.JTI != "" && (s.Service != "" || s.RevokeSelector != (RevokeSelector{})), s.Service != "" && only != (RevokeSelector{}):
+		return store.Revocation{}, invalid(countersign.ReasonParameterInvalid,
+			"say exactly one of: a token, a service, a user, an issuer, a role, a session, all")
 	case s.JTI != "":
-		if !wellFormedTokenID(s.JTI) {
-			return r, invalid(countersign.ReasonParameterInvalid, "this is not the id of a token")
-		}
-		r.ExpiresAt = ends
-		if alive := s.ExpiresAt.Add(RevocationSlack); !s.ExpiresAt.IsZero() && alive.Before(ends) {
-			r.ExpiresAt = alive
-		}
-		return r, nil
+		return hereToken(s, now)
 	case s.Service != "":
-		if !countersign.ValidName(s.Service) {
-			return r, unknownService(nil)
+		switch {
+		case !countersign.ValidName(s.Service):
+			return store.Revocation{}, unknownService(nil)
+		case s.Before.After(now):
+			return store.Revocation{}, beforeLater()
 		}
-		r.Before, r.ExpiresAt = now, ends
+		r := a.revocation(s.RevokeSelector, now)
+		r.Service = s.Service
 		return r, nil
 	}
 	if err := s.check(now); err != nil {
-		return r, err
+		return store.Revocation{}, err
 	}
-	if r.Before = s.Before.UTC().Truncate(time.Microsecond); s.Before.IsZero() {
-		r.Before = now
+	return a.revocation(s.RevokeSelector, now), nil
+}
+
+// hereToken: whether sessions were proven by the token is not known here.
+func hereToken(s HereSelector, now time.Time) (store.Revocation, error) {
+	t := Token{ID: s.JTI, ExpiresAt: s.ExpiresAt}
+	if !wellFormedTokenID(t.ID) {
+		return store.Revocation{}, invalid(countersign.ReasonParameterInvalid, "this is not the id of a token")
 	}
-	r.ExpiresAt = a.revocationEnds(r)
-	return r, nil
+	if latest := now.Add(MaxTokenLifetime); t.ExpiresAt.IsZero() || t.ExpiresAt.After(latest) {
+		t.ExpiresAt = latest
+	}
+	return store.Revocation{JTI: t.ID, ExpiresAt: t.Over(), CreatedAt: now}, nil
 }

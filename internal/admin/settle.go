@@ -75,7 +75,7 @@ func (a *Admin) storeLate(ctx context.Context, tx store.Tx, c *change) (stored [
 		told := &change{actor: c.actor, action: "revoke", name: r.Service, tokenID: c.tokenID, detail: "stored late"}
 		told.actor.RequestID = "" // that request was refused
 		e := a.event(told, audit.Changed, countersign.ReasonOK)
-		e.UserIssuer, e.User = r.Issuer, r.Subject
+		e.UserIssuer, e.User, e.Role, e.Session = r.Issuer, r.Subject, r.Role, r.Session
 		events = append(events, e)
 	}
 	return stored, events, nil

@@ -19,7 +19,7 @@ func TestVulnerability22RevocationIsSettledLate(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(r *rig) error{
 		"token": func(r *rig) error {
-			return r.RevokeToken(t.Context(), super(), "token-1", r.Clock.Now().Add(time.Minute))
+			return r.RevokeToken(t.Context(), super(), admin.Token{ID: "token-1", ExpiresAt: r.Clock.Now().Add(time.Minute)})
 		},
 		"service": func(r *rig) error { return r.RevokeService(t.Context(), super(), "a") },
 		"disable": func(r *rig) error {
@@ -68,7 +68,7 @@ func TestRevocationIsSettledWithTheNextChange(t *testing.T) {
 	var mode atomic.Int32
 	r := newRig(t, func(s store.Store) store.Store { return doubtful{s, &mode} })
 	mode.Store(lost)
-	if err := r.RevokeToken(t.Context(), super(), "token-1", r.Clock.Now().Add(time.Minute)); !errors.Is(err, countersign.Unavailable) {
+	if err := r.RevokeToken(t.Context(), super(), admin.Token{ID: "token-1", ExpiresAt: r.Clock.Now().Add(time.Minute)}); !errors.Is(err, countersign.Unavailable) {
 		t.Fatalf("got %v, want unavailable", err)
 	}
 	mode.Store(healthy)
@@ -84,7 +84,7 @@ func TestRevocationThatEndedIsNotSettled(t *testing.T) {
 	var mode atomic.Int32
 	r := newRig(t, func(s store.Store) store.Store { return doubtful{s, &mode} })
 	mode.Store(lost)
-	_ = r.RevokeToken(t.Context(), super(), "token-1", r.Clock.Now().Add(time.Minute))
+	_ = r.RevokeToken(t.Context(), super(), admin.Token{ID: "token-1", ExpiresAt: r.Clock.Now().Add(time.Minute), NoSessions: true})
 	mode.Store(healthy)
 	r.Clock.Advance(time.Hour)
 	must(t, r.Settle(t.Context()))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/admin"
 	"github.com/countersign/countersign/internal/store"
 )
 
@@ -27,7 +28,7 @@ func TestSettleDoesNotWaitBeyondItsRequest(t *testing.T) {
 		}}
 	})
 	mode.Store(lost)
-	_ = r.RevokeToken(t.Context(), super(), "token-1", r.Clock.Now().Add(time.Minute))
+	_ = r.RevokeToken(t.Context(), super(), admin.Token{ID: "token-1", ExpiresAt: r.Clock.Now().Add(time.Minute)})
 	mode.Store(healthy)
 	hang.Store(true)
 	first := make(chan error, 1)

@@ -47,6 +47,9 @@ type pendingRevocation struct {
 	Subject    string    `json:"subject,omitempty"`
 	KID        string    `json:"kid,omitempty"`
 	All        bool      `json:"all,omitempty"`
+	Role       string    `json:"role,omitempty"`
+	RoleUID    string    `json:"role_uid,omitempty"`
+	Session    string    `json:"session,omitempty"`
 	Before     time.Time `json:"before,omitzero"`
 	ExpiresAt  time.Time `json:"expires_at,omitzero"`
 	CreatedAt  time.Time `json:"created_at"`
@@ -76,7 +79,8 @@ func newUnsettled(file string) (*unsettled, error) {
 		for _, r := range p.Revocations {
 			c.revocations = append(c.revocations, store.Revocation{
 				JTI: r.JTI, Service: r.Service, ServiceUID: r.ServiceUID, Issuer: r.Issuer, Subject: r.Subject,
-				KID: r.KID, All: r.All, Before: r.Before, ExpiresAt: r.ExpiresAt, CreatedAt: r.CreatedAt,
+				KID: r.KID, All: r.All, Role: r.Role, RoleUID: r.RoleUID, Session: r.Session,
+				Before: r.Before, ExpiresAt: r.ExpiresAt, CreatedAt: r.CreatedAt,
 			})
 		}
 		u.changes = append(u.changes, c)
@@ -124,7 +128,8 @@ func (u *unsettled) write() error {
 		for _, r := range c.revocations {
 			p.Revocations = append(p.Revocations, pendingRevocation{
 				JTI: r.JTI, Service: r.Service, ServiceUID: r.ServiceUID, Issuer: r.Issuer, Subject: r.Subject,
-				KID: r.KID, All: r.All, Before: r.Before, ExpiresAt: r.ExpiresAt, CreatedAt: r.CreatedAt,
+				KID: r.KID, All: r.All, Role: r.Role, RoleUID: r.RoleUID, Session: r.Session,
+				Before: r.Before, ExpiresAt: r.ExpiresAt, CreatedAt: r.CreatedAt,
 			})
 		}
 		doc.Changes = append(doc.Changes, p)

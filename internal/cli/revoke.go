@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/countersign/countersign"
@@ -10,11 +11,13 @@ import (
 )
 
 type revokeCommand struct {
-	Token   revokeToken   `cmd:"" help:"End one token."`
-	Service revokeService `cmd:"" help:"End all tokens that a service has."`
-	Subject revokeSubject `cmd:"" help:"End all tokens that an issuer gave to one user."`
-	Issuer  revokeIssuer  `cmd:"" help:"End all tokens of an issuer."`
-	All     revokeAll     `cmd:"" help:"End every token of this server."`
+	Token   revokeToken   `cmd:"" help:"End one token, and the sessions that it proved."`
+	Session revokeSession `cmd:"" help:"End one session of temporary credentials."`
+	Service revokeService `cmd:"" help:"End all tokens and sessions that a service has."`
+	Subject revokeSubject `cmd:"" help:"End all tokens and sessions of one user of an issuer."`
+	Issuer  revokeIssuer  `cmd:"" help:"End all tokens and sessions of an issuer's users."`
+	Role    revokeRole    `cmd:"" help:"End all sessions of a role."`
+	All     revokeAll     `cmd:"" help:"End every token and session of this server."`
 }
 
 // revokeHere is embedded in every revocation.
@@ -61,6 +64,7 @@ type revokeService struct {
 	target
 	output
 	revokeHere
+	revokeBefore
 	Name string `arg:"" help:"The service's name."`
 }
 
@@ -74,16 +78,59 @@ Example:
 
 // Run implements the command.
 func (c *revokeService) Run(ctx context.Context, p *Process) error {
-	client, err := c.admin(p)
-	if err != nil {
-		return err
+	what := "all tokens and sessions of service " + c.Name
+	return revokeMany(ctx, p, c.target, c.output, c.revokeBefore, iamclient.Revoke{Service: c.Name, Local: c.Local}, what)
+}
+
+type revokeSession struct {
+	target
+	output
+	revokeHere
+	AccessKeyID string `arg:"" name:"access-key-id" help:"The session's access key id: ASIA…"`
+}
+
+// Help implements kong.HelpProvider.
+func (revokeSession) Help() string {
+	return `Who holds it may get another one: revoke the role, the service or the subject to end those
+too, and change the role's trust to keep them out.
+
+Example:
+  countersign revoke session ASIAQZ3R5T7B2X4W6Y2A`
+}
+
+// Run implements the command.
+func (c *revokeSession) Run(ctx context.Context, p *Process) error {
+	if !strings.HasPrefix(c.AccessKeyID, "ASIA") {
+		return usageError{"a session is named by its access key id: ASIA and 16 more characters"}
 	}
-	defer client.Close()
-	revocation, err := client.Revoke(ctx, iamclient.Revoke{Service: c.Name, Local: c.Local})
-	if err != nil {
-		return err
+	return revokeMany(ctx, p, c.target, c.output, revokeBefore{}, iamclient.Revoke{Session: c.AccessKeyID, Local: c.Local},
+		"session "+quoteIfNeeded(c.AccessKeyID))
+}
+
+type revokeRole struct {
+	target
+	output
+	revokeHere
+	revokeBefore
+	Name string `arg:"" help:"The role's name."`
+}
+
+// Help implements kong.HelpProvider.
+func (revokeRole) Help() string {
+	return `The role stays, and those whom it trusts may assume it again. Credentials of a real cloud,
+got by a role with broker, are not ours to end.
+
+Example:
+  countersign revoke role document-writer --before 1h`
+}
+
+// Run implements the command.
+func (c *revokeRole) Run(ctx context.Context, p *Process) error {
+	if c.Name == "" {
+		return usageError{"name the role"}
 	}
-	return printRevocation(p, client, c.output, revocation, "all tokens of service "+c.Name)
+	what := "all sessions of role " + quoteIfNeeded(c.Name)
+	return revokeMany(ctx, p, c.target, c.output, c.revokeBefore, iamclient.Revoke{Role: c.Name, Local: c.Local}, what)
 }
 
 // revokeBefore is embedded where the time can be chosen.
@@ -111,6 +158,8 @@ type revokeSubject struct {
 // Help implements kong.HelpProvider.
 func (revokeSubject) Help() string {
 	return `A user is an issuer and a subject: the same subject of another issuer is somebody else.
+Of an AWS identity the issuer is its account (arn:aws:iam::123456789012:root) and the subject its
+ARN without the session's name.
 
 Example:
   countersign revoke subject https://login.example.com alice --before 2026-11-23T06:00:00Z`
@@ -121,7 +170,7 @@ func (c *revokeSubject) Run(ctx context.Context, p *Process) error {
 	if c.Issuer == "" || c.Subject == "" {
 		return usageError{"name the issuer and the subject"}
 	}
-	what := fmt.Sprintf("all tokens of subject %s at issuer %s", quoteIfNeeded(c.Subject), quoteIfNeeded(c.Issuer))
+	what := fmt.Sprintf("all tokens and sessions of subject %s at issuer %s", quoteIfNeeded(c.Subject), quoteIfNeeded(c.Issuer))
 	return revokeMany(ctx, p, c.target, c.output, c.revokeBefore, iamclient.Revoke{Issuer: c.Issuer, Subject: c.Subject, Local: c.Local}, what)
 }
 
@@ -146,7 +195,7 @@ func (c *revokeIssuer) Run(ctx context.Context, p *Process) error {
 	if c.URL == "" {
 		return usageError{"name the issuer"}
 	}
-	what := "all tokens of issuer " + quoteIfNeeded(c.URL)
+	what := "all tokens and sessions of issuer " + quoteIfNeeded(c.URL)
 	return revokeMany(ctx, p, c.target, c.output, c.revokeBefore, iamclient.Revoke{Issuer: c.URL, Local: c.Local}, what)
 }
 
@@ -168,11 +217,11 @@ Example:
 
 // Run implements the command.
 func (c *revokeAll) Run(ctx context.Context, p *Process) error {
-	if !c.Yes && !confirm(ctx, p, "End every token of this server, of every service?") {
+	if !c.Yes && !confirm(ctx, p, "End every token and session of this server, of every service?") {
 		return countersign.NewError(countersign.Precondition, "",
 			"nothing was done: every service would need a new token; if that is meant, use --yes")
 	}
-	return revokeMany(ctx, p, c.target, c.output, c.revokeBefore, iamclient.Revoke{All: true, Local: c.Local}, "every token")
+	return revokeMany(ctx, p, c.target, c.output, c.revokeBefore, iamclient.Revoke{All: true, Local: c.Local}, "every token and session")
 }
 
 func revokeMany(ctx context.Context, p *Process, t target, out output, b revokeBefore, in iamclient.Revoke, what string) error {

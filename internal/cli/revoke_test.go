@@ -25,9 +25,14 @@ func TestRevokeManySaysWhatIsMeant(t *testing.T) {
 		"odd subject":    {args: []string{"subject", issuer, "a b\x1b"}, want: map[string]any{"issuer": issuer, "subject": "a b\x1b"}, says: `"a b\x1b"`},
 		"issuer":         {args: []string{"issuer", issuer}, want: map[string]any{"issuer": issuer}, says: "issuer " + issuer},
 		"issuer before":  {args: []string{"issuer", issuer, "--before", "2026-11-23T07:00:00+01:00"}, want: map[string]any{"issuer": issuer, "before": "2026-11-23T07:00:00+01:00"}, says: "until " + time},
-		"all":            {args: []string{"all", "--yes"}, want: map[string]any{"all": true}, says: "revoked every token at unix:"},
+		"all":            {args: []string{"all", "--yes"}, want: map[string]any{"all": true}, says: "revoked every token and session at unix:"},
 		"all, asked":     {args: []string{"all"}, stdin: "yes\n", terminal: true, want: map[string]any{"all": true}, says: "revoked every token"},
 		"service":        {args: []string{"service", "a"}, want: map[string]any{"service": "a"}, says: "service a"},
+		"service before": {args: []string{"service", "a", "--before", time}, want: map[string]any{"service": "a", "before": time}, says: "until " + time},
+		"session":        {args: []string{"session", "ASIAQZ3R5T7B2X4W6Y2A"}, want: map[string]any{"session": "ASIAQZ3R5T7B2X4W6Y2A"}, says: "session ASIAQZ3R5T7B2X4W6Y2A"},
+		"session here":   {args: []string{"session", "ASIAQZ3R5T7B2X4W6Y2A", "--local"}, want: map[string]any{"session": "ASIAQZ3R5T7B2X4W6Y2A", "local": true}, says: "session ASIA"},
+		"role":           {args: []string{"role", "writer"}, want: map[string]any{"role": "writer"}, says: "all sessions of role writer"},
+		"role before":    {args: []string{"role", "writer", "--before", time}, want: map[string]any{"role": "writer", "before": time}, says: "until " + time},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -63,8 +68,10 @@ func TestRevokeRefuses(t *testing.T) {
 		"empty issuer":          {args: []string{"issuer", ""}, code: 2},
 		"no time":               {args: []string{"issuer", "https://login.example.com", "--before", "yesterday"}, code: 2},
 		"all with a wrong time": {args: []string{"all", "--yes", "--before", "7"}, code: 2},
-		"service before":        {args: []string{"service", "a", "--before", "24h"}, code: 2},
-		"session":               {args: []string{"session", "ASIAXXXXXXXXXXXXXXXX"}, code: 2},
+		"service, no time":      {args: []string{"service", "a", "--before", "yesterday"}, code: 2},
+		"session before":        {args: []string{"session", "ASIAQZ3R5T7B2X4W6Y2A", "--before", "24h"}, code: 2},
+		"session of a key":      {args: []string{"session", "AKIAQZ3R5T7B2X4W6Y2A"}, code: 2},
+		"empty role":            {args: []string{"role", ""}, code: 2},
 	} {
 		s := shell{t: t, stdin: test.stdin, terminal: test.terminal}
 		if got := s.run(append(append([]string{"revoke"}, test.args...), "--data", server.folder)...); got.code != test.code {

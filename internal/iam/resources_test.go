@@ -196,7 +196,7 @@ func TestKeys(t *testing.T) {
 		return count
 	}
 	want := map[string]int{}
-	for _, purpose := range []string{"token", "audit", "revocation", "policy"} {
+	for _, purpose := range []string{"token", "audit", "revocation", "policy", "session"} {
 		want[purpose+" active"], want[purpose+" next"] = 1, 1
 	}
 	if diff := cmp.Diff(want, states()); diff != "" {

@@ -84,7 +84,16 @@ func TestRevokeRefuses(t *testing.T) {
 		"user of a service":  {`{"service":"a","subject":"alice"}`, 400},
 		"issuer and all":     {`{"issuer":"https://i.example","all":true}`, 400},
 		"before a token":     {`{"jti":"a","before":"2026-01-02T03:04:05Z"}`, 400},
-		"before a service":   {`{"service":"a","before":"2026-01-02T03:04:05Z"}`, 400},
+		"service tomorrow":   {`{"service":"a","before":"2027-01-02T03:04:05Z"}`, 400},
+		"before a session":   {`{"session":"ASIAQZ3R5T7B2X4W6Y2A","before":"2026-01-02T03:04:05Z"}`, 400},
+		"role and session":   {`{"session":"ASIAQZ3R5T7B2X4W6Y2A","role":"writer"}`, 400},
+		"session of a key":   {`{"session":"AKIAQZ3R5T7B2X4W6Y2A"}`, 400},
+		"session too short":  {`{"session":"ASIAQZ3R5T7B2X4W6Y2"}`, 400},
+		"session, lower":     {`{"session":"ASIAQZ3R5T7B2X4W6Y2a"}`, 400},
+		"session, local":     {`{"session":"ASIA","local":true}`, 400},
+		"unknown role":       {`{"role":"nobody"}`, 404},
+		"no role's name":     {`{"role":"A B"}`, 404},
+		"user of a role":     {`{"role":"a","subject":"alice"}`, 400},
 		"before tomorrow":    {`{"all":true,"before":"2027-01-02T03:04:05Z"}`, 400},
 		"local nothing":      {`{"local":true}`, 400},
 		"local two":          {`{"local":true,"jti":"a","all":true}`, 400},
@@ -108,7 +117,7 @@ func TestRevokeByIDAndByService(t *testing.T) {
 	if err != nil || done.Status != iamclient.Revoked {
 		t.Errorf("by id: %+v, %v", done, err)
 	}
-	done, err = r.client.RevokeTokenID(t.Context(), "some-token", r.Clock.Now().Add(-time.Hour))
+	done, err = r.client.RevokeTokenID(t.Context(), "some-token", r.Clock.Now().Add(-14*time.Hour)) // and all that it proved
 	if err != nil || done.Status != iamclient.AlreadyExpired {
 		t.Errorf("by the id of an expired one: %+v, %v", done, err)
 	}

@@ -9,7 +9,8 @@ import (
 )
 
 // Revoke is the body of POST /admin/revocations: exactly one of Token, JTI, Service,
-// Issuer (with or without Subject) and All.
+// Issuer (with or without Subject), Role, Session and All. What ends tokens ends the sessions
+// that they proved.
 type Revoke struct {
 	// Token is a token of ours in full. It encodes as REDACTED; [Client.RevokeToken]
 	// sends it in clear.
@@ -18,15 +19,19 @@ type Revoke struct {
 	// token ends. Left out = as late as any token of now can end.
 	JTI       string    `json:"jti,omitempty"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
-	// Service ends every token that this service got until now.
+	// Service ends every token and session that this service got until now.
 	Service string `json:"service,omitempty"`
 	// Issuer, a URL as in iss, ends all that it issued; with Subject what it issued to
 	// that user. A key is dropped by [RotateKeys].
 	Issuer  string `json:"issuer,omitempty"`
 	Subject string `json:"subject,omitempty"`
-	// All ends every token of ours.
+	// Role ends every session of this role; Session one, by its access key id.
+	Role    string `json:"role,omitempty"`
+	Session string `json:"session,omitempty"`
+	// All ends every token and session of ours.
 	All bool `json:"all,omitempty"`
-	// Before, beside Issuer or All: only what was issued until then; left out = until now.
+	// Before, beside Service, Issuer, Role or All: only what was issued until then; left out
+	// = until now.
 	Before time.Time `json:"before,omitzero"`
 	// Local: it holds in the process that is asked at once, also when that has lost its
 	// database, which gets it later (RULES E4).
@@ -49,10 +54,12 @@ type Revocation struct {
 	Service string `json:"service,omitempty"`
 	Issuer  string `json:"issuer,omitempty"`
 	Subject string `json:"subject,omitempty"`
+	Role    string `json:"role,omitempty"`
+	Session string `json:"session,omitempty"`
 	All     bool   `json:"all,omitempty"`
 }
 
-// Revoke ends the tokens that in names; tokens themselves go through
+// Revoke ends the tokens and sessions that in names; tokens themselves go through
 // [Client.RevokeToken].
 //
 // Errors: countersign.Invalid, NotFound, and as [Client].
@@ -92,7 +99,7 @@ func (c *Client) RevokeTokenID(ctx context.Context, jti string, expiresAt time.T
 	return out, err
 }
 
-// RevokeService ends every token that the service got until now.
+// RevokeService ends every token and session that the service got until now.
 //
 // Errors: countersign.NotFound, and as [Client].
 func (c *Client) RevokeService(ctx context.Context, name string) (Revocation, error) {

@@ -74,7 +74,9 @@ func TestRuleE1OneSignedFeed(t *testing.T) {
 	}
 	now := f.Clock.Now()
 	for _, revoke := range []func() error{
-		func() error { return f.admin.RevokeToken(ctx, root, "one", now.Add(time.Minute)) },
+		func() error {
+			return f.admin.RevokeToken(ctx, root, admin.Token{ID: "one", ExpiresAt: now.Add(time.Minute)})
+		},
 		func() error { return f.admin.RevokeService(ctx, root, "document-service") },
 		func() error {
 			return f.admin.Revoke(ctx, root, admin.RevokeSelector{Issuer: "https://idp.example.com", Subject: "alice"})
@@ -179,7 +181,7 @@ func TestFeedETag(t *testing.T) {
 	if status := get(); status != http.StatusNotModified {
 		t.Errorf("nothing new: %d", status)
 	}
-	if err := f.admin.RevokeToken(t.Context(), root, "one", f.Clock.Now().Add(time.Minute)); err != nil {
+	if err := f.admin.RevokeToken(t.Context(), root, admin.Token{ID: "one", ExpiresAt: f.Clock.Now().Add(time.Minute)}); err != nil {
 		t.Fatal(err)
 	}
 	if status := get(); status != http.StatusOK {
@@ -220,7 +222,7 @@ func TestFeedWaitsForNews(t *testing.T) {
 	f := newRig(t)
 	head := f.feed(t, "").Seq
 	answered := f.waitingFeed(t, "?epoch=e1&wait=25s&since="+text(head))
-	if err := f.admin.RevokeToken(t.Context(), root, "one", f.Clock.Now().Add(time.Minute)); err != nil {
+	if err := f.admin.RevokeToken(t.Context(), root, admin.Token{ID: "one", ExpiresAt: f.Clock.Now().Add(time.Minute)}); err != nil {
 		t.Fatal(err)
 	}
 	page := f.openPage(t, <-answered, "/oauth2/revocations/jwks.json")

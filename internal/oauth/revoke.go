@@ -4,16 +4,19 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/admin"
 	"github.com/countersign/countersign/internal/audit"
+	"github.com/countersign/countersign/internal/trust"
 	"github.com/countersign/countersign/verify"
 )
 
 // Revoke ends a token. A client may end those that were issued to itself, the local
 // administrator every one (RULES B5). 200 means that the token is good nowhere here
-// any more: it was ended now, or it was no good token to begin with. token_type_hint
+// any more, nor a session that it proved: it was ended now, or it was no good token to begin
+// with. What an expired one proved is for an administrator to end. token_type_hint
 // is ignored: there is one type of token.
 //
 // Source: RFC 7009 §2.
@@ -69,7 +72,8 @@ func (h *Handler) end(ctx context.Context, a asker, t *verify.Token, d *decision
 		actor.ID = "service:" + a.client.Name
 	}
 	d.emitted = true
-	if err := h.cfg.Admin.RevokeToken(ctx, actor, t.ID, t.ExpiresAt); err != nil {
+	ends := admin.Token{ID: t.ID, ExpiresAt: t.ExpiresAt, NoSessions: !slices.Contains(t.Audience, trust.OwnAudience)}
+	if err := h.cfg.Admin.RevokeToken(ctx, actor, ends); err != nil {
 		return fmt.Errorf("revoke token: %w", err)
 	}
 	return nil
