@@ -25,7 +25,7 @@ var layers = map[string]int{
 	"transport": 3, "middleware": 3, "auditclient": 3, "awscreds": 3, "internal/token": 3,
 	"internal/resource": 3, "internal/session": 3,
 	"internal/trust":    3,
-	"internal/registry": 4, "internal/broker": 4,
+	"internal/registry": 4, "internal/broker": 4, "internal/lint": 4,
 	"internal/admin": 5, "internal/authn": 5, "internal/fixture": 5,
 	"internal/oauth": 6, "internal/iam": 6, "internal/sts": 6,
 	"internal/server": 7, "internal/agent": 7, "internal/cognitoseed": 7,

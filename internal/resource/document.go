@@ -74,6 +74,8 @@ type Service struct {
 	// Trust are proofs that the service may show instead of a secret.
 	Trust []TrustStatement `json:"trust,omitempty"`
 	Quota Quota            `json:"quota,omitzero"`
+	// SharedWith are other tenants whose documents may refer to it (RULES A6).
+	SharedWith []string `json:"shared_with,omitempty"`
 }
 
 // Quota bounds what a service may do.
@@ -96,6 +98,8 @@ type Issuer struct {
 	Claims                Claims    `json:"claims,omitzero"`
 	TokenUse              string    `json:"token_use,omitempty"`
 	MayAssert             MayAssert `json:"may_assert,omitzero"`
+	// SharedWith are other tenants whose documents may refer to it (RULES A6).
+	SharedWith []string `json:"shared_with,omitempty"`
 }
 
 // Claims names the claims from which things are read; "" = not read.

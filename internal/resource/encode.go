@@ -63,6 +63,30 @@ func FromSpec(kind, name, tenant string, spec []byte) (*Document, error) {
 	return d, nil
 }
 
+// EncodeTrust is how the trust of a service is stored; nil for none.
+//
+// Errors: countersign.Internal when it can't be written, which nothing parsed is.
+func EncodeTrust(list []TrustStatement) ([]byte, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	return marshal(list)
+}
+
+// DecodeTrust is the way back from [EncodeTrust].
+//
+// Errors: countersign.Internal when the stored text is none that EncodeTrust wrote.
+func DecodeTrust(text []byte) ([]TrustStatement, error) {
+	if len(text) == 0 {
+		return nil, nil
+	}
+	var list []TrustStatement
+	if err := json.Unmarshal(text, &list); err != nil {
+		return nil, fmt.Errorf("read stored trust: %w", err)
+	}
+	return list, nil
+}
+
 // YAML returns the whole document in its canonical form, which [Parse] reads again.
 //
 // Errors: as Spec.

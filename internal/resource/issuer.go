@@ -57,7 +57,7 @@ func readIssuer(f *fields) *Issuer {
 		f.wrong("token_use", "goes with profile cognito only")
 	}
 	i.Claims = readClaims(f.inner("claims"), i)
-	i.MayAssert = readMayAssert(f.inner("may_assert"))
+	i.MayAssert, i.SharedWith = readMayAssert(f.inner("may_assert")), f.sharedWith()
 	return i
 }
 

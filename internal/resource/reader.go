@@ -48,7 +48,9 @@ func (r *reader) read(node ast.Node) {
 			f.wrong("name", "the name is reserved")
 		}
 	}
-	f.later("shared_with", "insecure_allow")
+	if d.Kind != KindService && d.Kind != KindIssuer {
+		f.later("shared_with")
+	}
 	if !f.required("kind") {
 		return // which fields there are depends on it
 	}

@@ -54,6 +54,7 @@ func readService(f *fields) *Service {
 		quota.done()
 	}
 	s.Trust = readTrust(f, false)
+	s.SharedWith = f.sharedWith()
 	f.later("exchange")
 	return s
 }

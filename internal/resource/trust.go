@@ -311,3 +311,15 @@ func (f *fields) patterns(key, condition string) []string {
 	})
 	return sorted(list)
 }
+
+// sharedWith reads the tenants that may refer to an object.
+func (f *fields) sharedWith() []string {
+	list := f.texts("shared_with", maxAsserted)
+	f.each("shared_with", list, func(text string) string {
+		if !countersign.ValidName(text) {
+			return nameForm
+		}
+		return ""
+	})
+	return sorted(list)
+}
