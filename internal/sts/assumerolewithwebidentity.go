@@ -2,6 +2,7 @@ package sts
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/countersign/countersign"
 )
@@ -17,7 +18,8 @@ func (h *Handler) assumeRoleWithWebIdentity(r *http.Request, q query, d *decisio
 		return nil, err
 	}
 	d.event.Proof = "web_identity"
-	token := q.form.Value("WebIdentityToken")
+	// The SDKs send the token's file as it is, and a file ends with a line break.
+	token := strings.TrimRight(q.form.Value("WebIdentityToken"), "\r\n")
 	switch {
 	case request.sessionName == "":
 		return nil, missing("RoleSessionName")
