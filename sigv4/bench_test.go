@@ -54,13 +54,13 @@ func BenchmarkParseVerify(b *testing.B) {
 }
 
 func BenchmarkParseVerifyPresigned(b *testing.B) {
-	r, c := stsRequest(b)
+	_, c := stsRequest(b)
 	u, err := sigv4.Presign(httptest.NewRequest(http.MethodGet, "https://s3.example.com/bucket/key?versionId=1", nil), c,
 		sigv4.SignOptions{Region: "us-east-1", Service: "s3", Time: noon}, sigv4.MaxExpires)
 	if err != nil {
 		b.Fatal(err)
 	}
-	r = httptest.NewRequest(http.MethodGet, u.String(), nil)
+	r := httptest.NewRequest(http.MethodGet, u.String(), nil)
 	b.ReportAllocs()
 	for b.Loop() {
 		q, err := sigv4.Parse(r, sigv4.ParseOptions{})

@@ -135,10 +135,9 @@ func reencode(encoded string) string {
 			out = append(out, '/')
 			continue
 		}
-		if c == '%' && i+2 < len(encoded) {
-			high, low := unhex(encoded[i+1]), unhex(encoded[i+2])
-			if high >= 0 && low >= 0 {
-				c = byte(high<<4 | low)
+		if c == '%' {
+			if decoded, ok := unescape(encoded, i); ok {
+				c = decoded
 				i += 2
 			}
 		}
@@ -151,14 +150,20 @@ func reencode(encoded string) string {
 	return string(out)
 }
 
-func unhex(c byte) int {
-	switch {
-	case c >= '0' && c <= '9':
-		return int(c - '0')
-	case c >= 'a' && c <= 'f':
-		return int(c-'a') + 10
-	case c >= 'A' && c <= 'F':
-		return int(c-'A') + 10
+// unescape reads the two digits behind a %.
+func unescape(text string, at int) (c byte, ok bool) {
+	if at+2 >= len(text) {
+		return 0, false
 	}
-	return -1
+	high, low := hexValue[text[at+1]], hexValue[text[at+2]]
+	return (high-1)<<4 | (low - 1), high > 0 && low > 0
 }
+
+// hexValue has one more than the value of a digit, and 0 for all else.
+var hexValue = func() (table [256]byte) {
+	for i := range byte(16) {
+		table[upperHex[i]] = i + 1
+		table["0123456789abcdef"[i]] = i + 1
+	}
+	return table
+}()

@@ -28,12 +28,12 @@ type parameter struct {
 // spelling only, so no other is taken.
 const (
 	queryAlgorithm     = "X-Amz-Algorithm"
-	queryCredential    = "X-Amz-Credential"
+	queryCredential    = "X-Amz-Credential" //nolint:gosec // a name
 	queryDate          = "X-Amz-Date"
 	queryExpires       = "X-Amz-Expires"
 	querySignedHeaders = "X-Amz-SignedHeaders"
 	querySignature     = "X-Amz-Signature"
-	queryToken         = "X-Amz-Security-Token"
+	queryToken         = "X-Amz-Security-Token" //nolint:gosec // a name
 	queryContent       = "X-Amz-Content-Sha256"
 )
 
@@ -98,14 +98,11 @@ func decodeQuery(text string) (string, bool) {
 		case '+':
 			out = append(out, ' ')
 		case '%':
-			if i+2 >= len(text) {
+			decoded, ok := unescape(text, i)
+			if !ok {
 				return "", false
 			}
-			high, low := unhex(text[i+1]), unhex(text[i+2])
-			if high < 0 || low < 0 {
-				return "", false
-			}
-			out = append(out, byte(high<<4|low))
+			out = append(out, decoded)
 			i += 2
 		default:
 			out = append(out, c)
