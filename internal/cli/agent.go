@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"github.com/countersign/countersign"
@@ -73,12 +74,29 @@ func (c *agentCommand) Run(ctx context.Context, p *Process) error {
 	if err != nil {
 		return err
 	}
+	if err := c.firstToken(ctx, cfg.TokenFile); err != nil {
+		running.Close()
+		return err
+	}
 	if err := c.say(p, session, running, cfg.Roles, header); err != nil {
 		running.Close()
 		return err
 	}
+	keepSmall(p)
 	return running.Run(ctx)
 }
+
+// keepSmall makes the process small: it works for milliseconds an hour, beside every
+// program that it serves. Whoever has set GOGC is left alone.
+func keepSmall(p *Process) {
+	if p.getenv("GOGC") == "" {
+		debug.SetGCPercent(agentGrowth)
+	}
+	debug.FreeOSMemory() // what the start needed
+}
+
+// agentGrowth is how far the heap of an agent grows between two collections, in percent.
+const agentGrowth = 50
 
 func (c *agentCommand) roles(s *session) ([]agent.Role, error) {
 	var roles []agent.Role
@@ -108,6 +126,20 @@ func (c *agentCommand) tokenFile(s *session, logger *slog.Logger) (*agent.TokenF
 		return nil, usageError{"--token-file holds a token of a service: say which with --service"}
 	}
 	return &agent.TokenFile{Path: c.TokenFile, Source: source, Audience: c.TokenAudience, Logger: logger}, nil
+}
+
+// firstToken writes the token file before its name is told. A server that is down now does
+// not keep the agent from starting: a machine may start in any order.
+func (c *agentCommand) firstToken(ctx context.Context, file *agent.TokenFile) error {
+	if file == nil {
+		return nil
+	}
+	_, err := file.Write(ctx)
+	switch countersign.CodeOf(err) { //nolint:exhaustive // all others are for people
+	case countersign.Unavailable, countersign.Upstream, countersign.Throttled:
+		return nil // it is tried again, and logged then
+	}
+	return err
 }
 
 // pathName is the last part of a role's ARN: how it is called in a path.

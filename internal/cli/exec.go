@@ -82,16 +82,12 @@ func (c *execCommand) Run(ctx context.Context, p *Process) error {
 		environ.setStatic(credentials)
 		return run(ctx, p, command, environ.list())
 	}
-	return c.runServed(ctx, p, command, folder, environ, arn, provider)
+	return c.runServed(ctx, p, command, environ, arn, provider)
 }
 
 // runServed runs the command beside an endpoint that serves its credentials.
-func (c *execCommand) runServed(ctx context.Context, p *Process, command []string, folder string, environ *environment, arn string, provider *awscreds.Provider) error {
+func (c *execCommand) runServed(ctx context.Context, p *Process, command []string, environ *environment, arn string, provider *awscreds.Provider) error {
 	secret := countersign.NewSecret(rand.Text()) // 130 bits
-	path := filepath.Join(folder, "authorization")
-	if err := os.WriteFile(path, []byte(secret.Reveal()), 0o600); err != nil {
-		return countersign.WrapError(countersign.Unavailable, "", "there is no place for the command's files", err)
-	}
 	served, err := agent.New(ctx, agent.Config{
 		Listen: "127.0.0.1:0", Authorization: secret,
 		Roles:  []agent.Role{{Name: pathName(arn), ARN: arn, Credentials: provider}},
@@ -101,8 +97,7 @@ func (c *execCommand) runServed(ctx context.Context, p *Process, command []strin
 		return err
 	}
 	environ.set("AWS_CONTAINER_CREDENTIALS_FULL_URI", served.URL(pathName(arn)))
-	environ.set("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", path)
-	// For SDKs of before 2024, which know no such file.
+	// Not in a file: SDKs of before 2024 know none, and others warn when there are both.
 	environ.set("AWS_CONTAINER_AUTHORIZATION_TOKEN", secret.Reveal())
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
