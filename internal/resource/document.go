@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/countersign/countersign/internal/config"
 )
 
 // The kinds that this version serves.
@@ -201,6 +203,19 @@ type Duration time.Duration
 // Errors: none.
 func (d Duration) MarshalJSON() ([]byte, error) {
 	return json.Marshal(formatDuration(time.Duration(d)))
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+//
+// Errors: countersign.Invalid, and those of encoding/json.
+func (d *Duration) UnmarshalJSON(text []byte) error {
+	var written string
+	if err := json.Unmarshal(text, &written); err != nil {
+		return err
+	}
+	parsed, err := config.ParseDuration(written)
+	*d = Duration(parsed)
+	return err
 }
 
 // formatDuration is time.Duration.String without units that are zero.
