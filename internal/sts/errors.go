@@ -75,7 +75,7 @@ func wireErrorOf(err error, signed bool) wireError {
 			return wire
 		}
 	}
-	if wire, ok := wireErrorsOfReason[reason]; ok && code != countersign.Internal && code != countersign.Unavailable {
+	if wire, ok := wireErrorsOfReason[reason]; ok && code != countersign.Internal && code != countersign.Unavailable && code != countersign.BadHeader {
 		return wire
 	}
 	if wire, ok := wireErrors[code]; ok {

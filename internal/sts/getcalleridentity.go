@@ -1,8 +1,10 @@
 package sts
 
 import (
+	"errors"
 	"net/http"
 
+	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/authn"
 	"github.com/countersign/countersign/internal/web"
 )
@@ -14,6 +16,9 @@ import (
 func (h *Handler) signer(r *http.Request, q query, d *decision) (*authn.Session, error) {
 	d.event.Proof = "session"
 	s, err := h.cfg.Sessions.Authenticate(r, authn.SignedFor{Service: "sts", BodyHash: q.bodyHash})
+	if errors.Is(err, countersign.Invalid) { // of the signature: a parameter is another matter
+		return nil, countersign.WrapError(countersign.BadHeader, countersign.ReasonOf(err), countersign.MessageOf(err), err)
+	}
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it has its words
 	}
