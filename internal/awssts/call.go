@@ -144,6 +144,8 @@ func refused(resp *http.Response, body []byte) error {
 			Msg: msgThrottled, Err: r, RetryAfter: retryAfter(resp.Header)}
 	case resp.StatusCode < 400 || resp.StatusCode > 499 || r.Code == "":
 		return countersign.WrapError(countersign.Upstream, countersign.ReasonUpstreamUnavailable, msgReached, r)
+	case r.Code == "RegionDisabledException": // the account has switched that endpoint off
+		return countersign.WrapError(countersign.Denied, countersign.ReasonRegionDisabled, msgRefused, r)
 	case known:
 		return countersign.WrapError(meaning.code, "", meaning.msg, r)
 	}

@@ -42,16 +42,24 @@ var wireErrors = map[countersign.Code]wireError{
 	countersign.Internal:        {http.StatusInternalServerError, "InternalFailure"},
 }
 
-// wireErrorsOfReason refine the table where AWS has a word of its own.
-var wireErrorsOfReason = map[countersign.Reason]wireError{
-	countersign.ReasonParameterMissing: {http.StatusBadRequest, "MissingParameter"},
-	countersign.ReasonBodyTooLarge:     {http.StatusRequestEntityTooLarge, "ValidationError"},
-	countersign.ReasonMethod:           {http.StatusMethodNotAllowed, "InvalidAction"},
+// refinement is a code with a reason.
+type refinement struct {
+	code   countersign.Code
+	reason countersign.Reason
+}
+
+// refinedErrors refine the table where AWS has a word of its own.
+var refinedErrors = map[refinement]wireError{
+	{countersign.Invalid, countersign.ReasonParameterMissing}: {http.StatusBadRequest, "MissingParameter"},
+	{countersign.TooLarge, countersign.ReasonBodyTooLarge}:    {http.StatusRequestEntityTooLarge, "ValidationError"},
+	{countersign.Invalid, countersign.ReasonMethod}:           {http.StatusMethodNotAllowed, "InvalidAction"},
 	// What its own issuer has taken back.
-	countersign.ReasonTokenRevoked:   {http.StatusForbidden, "IDPRejectedClaim"},
-	countersign.ReasonRegionDisabled: {http.StatusForbidden, "RegionDisabledException"},
-	// AWS, asked about an AWS identity, is no identity provider of the caller's choice.
-	countersign.ReasonUpstreamUnavailable: {http.StatusServiceUnavailable, "ServiceUnavailable"},
+	{countersign.BadToken, countersign.ReasonTokenRevoked}: {http.StatusForbidden, "IDPRejectedClaim"},
+	{countersign.Denied, countersign.ReasonRegionDisabled}: {http.StatusForbidden, "RegionDisabledException"},
+	// AWS, asked about an AWS identity or for credentials, is no identity provider of the
+	// caller's choice.
+	{countersign.Upstream, countersign.ReasonUpstreamUnavailable}: {http.StatusServiceUnavailable, "ServiceUnavailable"},
+	{countersign.Upstream, countersign.ReasonUpstreamReply}:       {http.StatusServiceUnavailable, "ServiceUnavailable"},
 }
 
 // signedWireErrors hold for requests that are signed with a session.
@@ -75,7 +83,7 @@ func wireErrorOf(err error, signed bool) wireError {
 			return wire
 		}
 	}
-	if wire, ok := wireErrorsOfReason[reason]; ok && code != countersign.Internal && code != countersign.Unavailable && code != countersign.BadHeader {
+	if wire, ok := refinedErrors[refinement{code, reason}]; ok {
 		return wire
 	}
 	if wire, ok := wireErrors[code]; ok {

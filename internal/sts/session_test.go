@@ -166,7 +166,10 @@ func join(s *string, more string) *string {
 	return &more
 }
 
-func replace(s *string, from, to string) *string { text := strings.Replace(*s, from, to, 1); return &text }
+func replace(s *string, from, to string) *string {
+	text := strings.Replace(*s, from, to, 1)
+	return &text
+}
 
 func lower(s *string) *string { text := strings.ToLower(*s); return &text }
 
