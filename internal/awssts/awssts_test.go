@@ -142,6 +142,27 @@ func TestRetryAfterIsBounded(t *testing.T) {
 	}
 }
 
+// TestRefusalsOfEmulators: moto writes no namespace and calls it HTML; a no is a no.
+func TestRefusalsOfEmulators(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = w.Write([]byte(`<?xml version="1.0" encoding="utf-8"?>
+<ErrorResponse><Errors><Error><Code>SignatureDoesNotMatch</Code><Message>m</Message><Type>Sender</Type></Error></Errors></ErrorResponse>`))
+	}))
+	defer server.Close()
+	client := awssts.NewClient(nil, false)
+	defer client.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = awssts.Call(client, r, "GetCallerIdentity"); countersign.CodeOf(err) != countersign.BadSignature {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestRefusalsSayNothingOfTheirs: what stands in somebody else's answer is no text of ours.
 func TestRefusalsSayNothingOfTheirs(t *testing.T) {
 	t.Parallel()

@@ -152,11 +152,15 @@ func refused(resp *http.Response, body []byte) error {
 	return countersign.WrapError(countersign.BadToken, countersign.ReasonProofInvalid, msgRefused, r)
 }
 
-// errorCode returns the code of an ErrorResponse, "" if body is none.
+// errorCode returns the code of an ErrorResponse, "" if body is none. It may have Errors
+// around its Error.
 func errorCode(body []byte) string {
-	root, err := Parse(body, "ErrorResponse")
+	root, err := parse(body, "ErrorResponse", true)
 	if err != nil {
 		return ""
+	}
+	if several, ok := root.Child("Errors"); ok {
+		root = several
 	}
 	e, ok := root.Child("Error")
 	if !ok {

@@ -79,13 +79,19 @@ var (
 // xmlns, no prefixes, comments, directives, CDATA or instructions, and no text beside
 // elements: what two parsers could read in two ways is an error.
 func Parse(document []byte, root string) (*Element, error) {
+	return parse(document, root, false)
+}
+
+// parse takes elements without a namespace too if lax is set: of refusals, which emulators
+// write so, and in which there is nothing to be believed.
+func parse(document []byte, root string, lax bool) (*Element, error) {
 	if !utf8.Valid(document) || bytes.IndexByte(document, 0) >= 0 {
 		return nil, errText
 	}
 	if bytes.Contains(document, []byte("<![")) {
 		return nil, errToken // encoding/xml would show CDATA as text
 	}
-	p := parser{d: xml.NewDecoder(bytes.NewReader(document))}
+	p := parser{d: xml.NewDecoder(bytes.NewReader(document)), lax: lax}
 	p.d.Strict = true
 	e, err := p.document(root)
 	if err != nil {
@@ -96,6 +102,7 @@ func Parse(document []byte, root string) (*Element, error) {
 
 type parser struct {
 	d     *xml.Decoder
+	lax   bool
 	count int
 }
 
@@ -139,7 +146,7 @@ func (p *parser) element(start xml.StartElement, depth int) (*Element, error) {
 	if p.count++; p.count > maxElements || depth > maxDepth {
 		return nil, errBounds
 	}
-	if start.Name.Space != Namespace {
+	if start.Name.Space != Namespace && (!p.lax || start.Name.Space != "") {
 		return nil, errNamespace
 	}
 	for _, a := range start.Attr {
