@@ -3,7 +3,6 @@ package session
 import (
 	"encoding/binary"
 	"errors"
-	"math"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -36,8 +35,12 @@ const (
 	tagLifetime
 )
 
-// maxPairs bounds Values and Tags each: AWS allows 50 tags.
-const maxPairs = 64
+const (
+	// maxPairs bounds Values and Tags each: AWS allows 50 tags.
+	maxPairs = 64
+	// maxNumberBytes keeps every number below 2^42.
+	maxNumberBytes = 6
+)
 
 var (
 	errField   = errors.New("a field is unknown, empty, out of order or cut")
@@ -123,7 +126,7 @@ func appendPairs(b []byte, tag byte, pairs map[string]string) []byte {
 func parseSession(b []byte) (Session, error) {
 	var s Session
 	first, policy, last := s.texts()
-	r := reader{rest: b}
+	r := reader{rest: string(b)} // one copy: the texts are parts of it
 	for _, field := range first {
 		r.text(field)
 	}
@@ -142,7 +145,7 @@ func parseSession(b []byte) (Session, error) {
 	case issued > maxUnix || lifetime > uint64(MaxDuration/time.Second):
 		return Session{}, errLacking
 	}
-	s.IssuedAt = time.Unix(int64(issued), 0).UTC() //nolint:gosec // bounded above
+	s.IssuedAt = time.Unix(int64(issued), 0).UTC()
 	s.ExpiresAt = s.IssuedAt.Add(time.Duration(lifetime) * time.Second)
 	return s, s.lacking()
 }
@@ -192,9 +195,9 @@ func (s *Session) lacking() error {
 	return nil
 }
 
-// reader reads fields and keeps the first error. What it returns are copies.
+// reader reads fields and keeps the first error.
 type reader struct {
-	rest []byte
+	rest string
 	err  error
 }
 
@@ -202,7 +205,7 @@ func (r *reader) fail(err error) {
 	if r.err == nil {
 		r.err = err
 	}
-	r.rest = nil
+	r.rest = ""
 }
 
 // at reports whether the next field has that tag, and takes it.
@@ -230,21 +233,29 @@ func (r *reader) text(field text) {
 
 // uvarint reads a number in its shortest form.
 func (r *reader) uvarint() uint64 {
-	n, size := binary.Uvarint(r.rest)
-	if size <= 0 || size > 1 && r.rest[size-1] == 0 || n > math.MaxInt64 {
-		r.fail(errField)
-		return 0
+	n := uint64(0)
+	for i := 0; i < len(r.rest) && i < maxNumberBytes; i++ {
+		b := r.rest[i]
+		n |= uint64(b&0x7f) << (7 * i)
+		if b >= 0x80 {
+			continue
+		}
+		if i > 0 && b == 0 {
+			break
+		}
+		r.rest = r.rest[i+1:]
+		return n
 	}
-	r.rest = r.rest[size:]
-	return n
+	r.fail(errField)
+	return 0
 }
 
-// bytes reads a length and as many bytes; it is a part of the input.
-func (r *reader) bytes() []byte {
+// bytes reads a length and as many bytes.
+func (r *reader) bytes() string {
 	n := r.uvarint()
 	if n > uint64(len(r.rest)) {
 		r.fail(errField)
-		return nil
+		return ""
 	}
 	part := r.rest[:n]
 	r.rest = r.rest[n:]
@@ -253,11 +264,11 @@ func (r *reader) bytes() []byte {
 
 func (r *reader) part() string {
 	part := r.bytes()
-	if !utf8.Valid(part) {
+	if !utf8.ValidString(part) {
 		r.fail(errText)
 		return ""
 	}
-	return string(part)
+	return part
 }
 
 func (r *reader) number(tag byte) uint64 {

@@ -4,11 +4,13 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"hash"
 	"strings"
 
 	"github.com/countersign/countersign"
@@ -22,7 +24,6 @@ const (
 	saltBytes   = 16
 	headBytes   = 1 + keys.SealingKIDBytes + saltBytes
 	tagBytes    = 16
-	keyBytes    = 32
 	secretBytes = 30 // 40 characters, as AWS has
 
 	// maxPlainBytes is what fits into MaxTokenBytes of base64url.
@@ -78,7 +79,7 @@ func (e envelope) seal(key, plain []byte) (token, secret string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	sealed := aead.Seal(e.head, e.nonce(aead), plain, e.bound())
+	sealed := aead.Seal(e.head, e.nonce(aead), plain, e.bound()) //nolint:gosec // G407: the key is of this token alone, see nonce
 	return base64.RawURLEncoding.EncodeToString(sealed), secret, nil
 }
 
@@ -105,30 +106,30 @@ func (e envelope) derive(key []byte) (aead cipher.AEAD, secret string, err error
 	if err != nil {
 		return nil, "", fmt.Errorf("derive the keys of a session: %w", err)
 	}
-	sealing, err := hkdf.Expand(sha256.New, extracted, e.info(labelSeal), keyBytes)
-	if err != nil {
-		return nil, "", fmt.Errorf("derive the key of a session: %w", err)
-	}
-	access, err := hkdf.Expand(sha256.New, extracted, e.info(labelSecret), secretBytes)
-	if err != nil {
-		return nil, "", fmt.Errorf("derive the secret of a session: %w", err)
-	}
-	block, err := aes.NewCipher(sealing)
+	mac := hmac.New(sha256.New, extracted)
+	block, err := aes.NewCipher(e.expand(mac, labelSeal))
 	if err != nil {
 		return nil, "", fmt.Errorf("make the cipher of a session: %w", err)
 	}
 	if aead, err = cipher.NewGCM(block); err != nil {
 		return nil, "", fmt.Errorf("make the mode of a session: %w", err)
 	}
-	return aead, base64.RawURLEncoding.EncodeToString(access), nil
+	return aead, base64.RawURLEncoding.EncodeToString(e.expand(mac, labelSecret)[:secretBytes]), nil
 }
 
-// info is label, access key id and deployment id, so that no two of them give the same.
-func (e envelope) info(label string) string {
-	b := make([]byte, 0, 64)
-	b = appendPart(b, label)
-	b = appendPart(b, e.accessKeyID)
-	return string(appendPart(b, e.deployment))
+// expand is HKDF's second step for one block of output, over label, access key id and
+// deployment id, which no others give the same bytes as. The package of the standard library
+// does the same; it makes the HMAC anew each time, which is a third of the work of Open.
+//
+// Source: RFC 5869 §2.3.
+func (e envelope) expand(mac hash.Hash, label string) []byte {
+	info := make([]byte, 0, 96)
+	info = appendPart(info, label)
+	info = appendPart(info, e.accessKeyID)
+	info = appendPart(info, e.deployment)
+	mac.Reset()
+	_, _ = mac.Write(append(info, 1)) // a hash never fails
+	return mac.Sum(nil)
 }
 
 // bound is the additional data: version, key id, access key id, deployment id.

@@ -22,19 +22,79 @@ func appendID(b []byte, id string) []byte {
 	return appendPart(b, string(raw))
 }
 
-// packID prefers hex to base64url, as it is shorter: what is written in only one way is
-// read in only one way.
 func packID(id string) (form byte, raw []byte) {
-	if raw, ok := packUUID(id); ok {
-		return idUUID, raw
+	var err error
+	switch form = formOf(id); form {
+	case idUUID:
+		raw, err = hex.DecodeString(id[:8] + id[9:13] + id[14:18] + id[19:23] + id[24:])
+	case idHex:
+		raw, err = hex.DecodeString(id)
+	case idBase64:
+		raw, err = strict.DecodeString(id)
 	}
-	if raw, err := hex.DecodeString(id); err == nil && hex.EncodeToString(raw) == id {
-		return idHex, raw
+	if form == idText || err != nil {
+		return idText, []byte(id)
 	}
-	if raw, err := strict.DecodeString(id); err == nil && base64.RawURLEncoding.EncodeToString(raw) == id {
-		return idBase64, raw
+	return form, raw
+}
+
+// formOf is the one form of an id, so that what is written in only one way is read in only
+// one way. Hex is shorter than base64url, and most of it is that as well.
+func formOf(id string) byte {
+	switch {
+	case isUUID(id):
+		return idUUID
+	case len(id)%2 == 0 && isHex(id):
+		return idHex
+	case isBase64(id):
+		return idBase64
 	}
-	return idText, []byte(id)
+	return idText
+}
+
+func isHex(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return text != ""
+}
+
+// isBase64 reports whether a decoder would take the text, and an encoder write it so: what is
+// left over in the last letter is zero.
+func isBase64(text string) bool {
+	for i := range len(text) {
+		if letterOf(text[i]) < 0 {
+			return false
+		}
+	}
+	switch len(text) % 4 {
+	case 1:
+		return false
+	case 2:
+		return letterOf(text[len(text)-1])&0x0f == 0
+	case 3:
+		return letterOf(text[len(text)-1])&0x03 == 0
+	}
+	return text != ""
+}
+
+// letterOf is the value of a letter of base64url, -1 for any other byte.
+func letterOf(c byte) int {
+	switch {
+	case c >= 'A' && c <= 'Z':
+		return int(c - 'A')
+	case c >= 'a' && c <= 'z':
+		return int(c-'a') + 26
+	case c >= '0' && c <= '9':
+		return int(c-'0') + 52
+	case c == '-':
+		return 62
+	case c == '_':
+		return 63
+	}
+	return -1
 }
 
 // id reads an id, and refuses one that is written in another form than ours.
@@ -54,35 +114,24 @@ func (r *reader) id() string {
 			id = unpackUUID(raw)
 		}
 	case idHex:
-		id = hex.EncodeToString(r.bytes())
+		id = hex.EncodeToString([]byte(r.bytes()))
 	case idBase64:
-		id = base64.RawURLEncoding.EncodeToString(r.bytes())
+		id = base64.RawURLEncoding.EncodeToString([]byte(r.bytes()))
 	}
-	if ours, _ := packID(id); ours != form {
+	if ours := formOf(id); ours != form {
 		r.fail(errText)
 		return ""
 	}
 	return id
 }
 
-// dashes are where a UUID has them.
-var dashes = [...]int{8, 13, 18, 23}
-
-func packUUID(id string) (raw []byte, ok bool) {
-	if len(id) != 36 {
-		return nil, false
-	}
-	for _, at := range dashes {
-		if id[at] != '-' {
-			return nil, false
-		}
-	}
-	digits := id[:8] + id[9:13] + id[14:18] + id[19:23] + id[24:]
-	raw, err := hex.DecodeString(digits)
-	return raw, err == nil && hex.EncodeToString(raw) == digits
+// isUUID: in lower case, as we write it.
+func isUUID(id string) bool {
+	return len(id) == 36 && id[8] == '-' && id[13] == '-' && id[18] == '-' && id[23] == '-' &&
+		isHex(id[:8]) && isHex(id[9:13]) && isHex(id[14:18]) && isHex(id[19:23]) && isHex(id[24:])
 }
 
-func unpackUUID(raw []byte) string {
-	digits := hex.EncodeToString(raw)
+func unpackUUID(raw string) string {
+	digits := hex.EncodeToString([]byte(raw))
 	return digits[:8] + "-" + digits[8:12] + "-" + digits[12:16] + "-" + digits[16:20] + "-" + digits[20:]
 }
