@@ -2,6 +2,7 @@ package awscreds
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -51,6 +52,9 @@ type AWSIdentityConfig struct {
 
 // serverIDHeader binds a signed request to one server (DESIGN §6).
 const serverIDHeader = "X-Countersign-Server-Id"
+
+// invocationHeader is what AWS's SDKs tell calls apart by.
+const invocationHeader = "Amz-Sdk-Invocation-Id"
 
 // proofLife is how long AWS accepts a presigned proof.
 const proofLife = "60"
@@ -190,7 +194,7 @@ func (a *awsIdentity) presignedURL(ctx context.Context, principal aws.Credential
 	}
 	_, query, _ := strings.Cut(signed, "?")
 	return proof{
-		url: signed, headers: map[string]string{serverIDHeader: a.serverID},
+		url: signed, headers: map[string]string{serverIDHeader: a.serverID, invocationHeader: r.Header.Get(invocationHeader)},
 		secrets: []countersign.Secret{countersign.NewSecret(query), countersign.NewSecret(principal.SessionToken)},
 	}, nil
 }
@@ -203,6 +207,9 @@ func (a *awsIdentity) request(ctx context.Context, method, at string) (*http.Req
 		return nil, egress.WithoutURL(err)
 	}
 	r.Header.Set(serverIDHeader, a.serverID)
+	// Dates have whole seconds, and the server takes a proof once: this tells two logins of
+	// one second apart.
+	r.Header.Set(invocationHeader, rand.Text())
 	return r, nil
 }
 

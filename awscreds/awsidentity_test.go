@@ -95,7 +95,7 @@ func TestAWSIdentitySignedPost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"Content-Type", "X-Countersign-Server-Id"} {
+	for _, name := range []string{"Content-Type", "X-Countersign-Server-Id", "Amz-Sdk-Invocation-Id"} {
 		r.Header.Set(name, proof.headers[name])
 	}
 	credentials, _ := awsCredentials(t.Context())
@@ -110,7 +110,7 @@ func TestAWSIdentitySignedPost(t *testing.T) {
 	if diff := cmp.Diff(want, proof.headers); diff != "" {
 		t.Errorf("headers (-want +got):\n%s", diff)
 	}
-	signed := "SignedHeaders=content-type;host;x-amz-date;x-amz-security-token;x-countersign-server-id,"
+	signed := "SignedHeaders=amz-sdk-invocation-id;content-type;host;x-amz-date;x-amz-security-token;x-countersign-server-id,"
 	if !strings.Contains(proof.headers["Authorization"], signed) {
 		t.Errorf("%q does not sign just what is sent", proof.headers["Authorization"])
 	}
@@ -143,10 +143,11 @@ func TestAWSIdentityPresigned(t *testing.T) {
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("query (-want +got):\n%s", diff)
 	}
-	if query.Get("X-Amz-SignedHeaders") != "host;x-countersign-server-id" || query.Get("Action") != "GetCallerIdentity" || query.Get("X-Amz-Expires") != "60" {
+	if query.Get("X-Amz-SignedHeaders") != "amz-sdk-invocation-id;host;x-countersign-server-id" || query.Get("Action") != "GetCallerIdentity" || query.Get("X-Amz-Expires") != "60" {
 		t.Errorf("query %v", query)
 	}
-	if diff := cmp.Diff(map[string]string{"X-Countersign-Server-Id": "auth.example.com"}, proof.headers); diff != "" {
+	wantHeaders := map[string]string{"X-Countersign-Server-Id": "auth.example.com", "Amz-Sdk-Invocation-Id": proof.headers["Amz-Sdk-Invocation-Id"]}
+	if diff := cmp.Diff(wantHeaders, proof.headers); diff != "" {
 		t.Errorf("headers (-want +got):\n%s", diff)
 	}
 }

@@ -27,13 +27,13 @@ var postHeaders = map[string]func(value string, r *awsRequest) bool{
 		sum := sha256.Sum256([]byte(r.body))
 		return v == hex.EncodeToString(sum[:])
 	},
-	"content-type":          func(v string, _ *awsRequest) bool { return slices.Contains(contentTypes, v) },
-	"content-length":        func(v string, r *awsRequest) bool { return v == strconv.Itoa(len(r.body)) },
-	"accept":                func(v string, _ *awsRequest) bool { return v == accept },
-	"user-agent":            isShort,
-	"x-amz-user-agent":      isShort,
-	"amz-sdk-request":       isShort,
-	"amz-sdk-invocation-id": isShort,
+	"content-type":     func(v string, _ *awsRequest) bool { return slices.Contains(contentTypes, v) },
+	"content-length":   func(v string, r *awsRequest) bool { return v == strconv.Itoa(len(r.body)) },
+	"accept":           func(v string, _ *awsRequest) bool { return v == accept },
+	"user-agent":       isShort,
+	"x-amz-user-agent": isShort,
+	"amz-sdk-request":  isShort,
+	hdrInvocation:      isShort,
 }
 
 // accept is what is asked for, whatever the client says: an STS that is asked for JSON
