@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/authtest"
 	"github.com/countersign/countersign/internal/config"
@@ -22,14 +24,18 @@ import (
 
 // stage is everything that runs while the story is played.
 type stage struct {
-	folder  string
-	server  *server.Server
-	done    chan error // the server's end
-	stop    context.CancelFunc
-	admin   *iamclient.Client
-	users   *authtest.UserIssuer
-	servers []*http.Server
-	closers []func(context.Context)
+	folder string
+	server *server.Server
+	done   chan error // the server's end
+	stop   context.CancelFunc
+	admin  *iamclient.Client
+	users  *authtest.UserIssuer
+	// amazon is a double of AWS's STS; lambda and intern are who is known there.
+	amazon         *authtest.AWSSTS
+	lambda, intern authtest.AWSIdentity
+	session        aws.Credentials // of the role that was assumed last
+	servers        []*http.Server
+	closers        []func(context.Context)
 
 	documents, parse, actor *service
 	cleanup                 *service
@@ -49,6 +55,7 @@ var cast = []iamclient.CreateService{
 // setUp starts everything. What it has started is taken down by close, also when it
 // returns an error.
 func (s *stage) setUp(ctx context.Context) error {
+	s.amazon = authtest.NewAWSSTS(s, authtest.AWSSTSConfig{})
 	if err := s.startCountersign(ctx); err != nil {
 		return err
 	}
@@ -79,6 +86,9 @@ func (s *stage) setUp(ctx context.Context) error {
 	s.documents, s.parse = services["document-service"], services["parse-service"]
 	s.actor, s.cleanup = services["backend-actor"], services["nightly-cleanup"]
 	if err := s.applyPolicy(ctx); err != nil {
+		return err
+	}
+	if err := s.applyRoles(ctx); err != nil {
 		return err
 	}
 	return s.startServices()
@@ -126,6 +136,7 @@ func (s *stage) startCountersign(ctx context.Context) error {
 		"COUNTERSIGN_DATA=" + filepath.Join(s.folder, "data"),
 		"COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0",
 		"COUNTERSIGN_EXPOSE_REASONS=true",
+		"COUNTERSIGN_STS_SERVER_ID=" + serverID, "COUNTERSIGN_STS_AWS_ENDPOINTS=" + s.amazon.URL,
 	})
 	if err != nil {
 		return fmt.Errorf("configure countersign: %w", err)

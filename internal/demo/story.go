@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/countersign/countersign"
@@ -39,6 +40,11 @@ type reply struct {
 
 // story returns the scenes in order. alice is a user's token from the foreign issuer.
 func (s *stage) story(alice string) []step {
+	return slices.Concat(s.callScenes(alice), s.credentialScenes(), s.endScenes())
+}
+
+// callScenes are those of services that call each other.
+func (s *stage) callScenes(alice string) []step {
 	return []step{
 		{title: "document-service calls parse-service", status: 200, service: "document-service",
 			play: s.asService(s.documents, s.parse, http.MethodPost, "/v1/parse")},
@@ -70,6 +76,12 @@ func (s *stage) story(alice string) []step {
 			play: s.bearer(alice, http.MethodGet, s.actor, "/v1/my/tenants/globex")},
 		{title: "a path that hides where it leads is refused", status: 403, reason: countersign.ReasonRouteNotCanonical,
 			play: s.asService(s.documents, s.parse, http.MethodPost, "/v1/parse/%2e%2e/tenants")},
+	}
+}
+
+// endScenes are those in which access ends, and the audit trail is read.
+func (s *stage) endScenes() []step {
+	return []step{
 		{title: "an administrator revokes the tokens of nightly-cleanup, whose token worked a moment ago: the receiver refuses it", status: 401, reason: countersign.ReasonTokenRevoked,
 			play: s.revokedInMidStory},
 		{title: "an administrator disables nightly-cleanup, which then asks for a token", status: 401, reason: countersign.ReasonClientDisabled,
@@ -218,5 +230,6 @@ func (s *stage) auditTrail(ctx context.Context) (reply, error) {
 var refusals = []countersign.Reason{
 	countersign.ReasonServiceNotAllowed, countersign.ReasonTokenMissing, countersign.ReasonUserNotAllowed,
 	countersign.ReasonRouteNotAllowed, countersign.ReasonRouteNotCanonical,
+	countersign.ReasonTrustNotMatched, countersign.ReasonProofServerID, countersign.ReasonSessionRevoked,
 	countersign.ReasonServiceRequired, countersign.ReasonScopeMissing, countersign.ReasonTokenRevoked, countersign.ReasonClientDisabled,
 }
