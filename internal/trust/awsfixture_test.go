@@ -72,13 +72,12 @@ func (m *memory) UseOnce(_ context.Context, key string, until, _ time.Time) (boo
 type fakeSTS struct {
 	*httptest.Server
 	calls atomic.Int64
+
+	mu sync.Mutex
 	// reply answers in place of the usual one.
 	reply http.HandlerFunc
-	// seen is the last request, with its body.
-	mu   sync.Mutex
-	seen *http.Request
-	body string
-	bad  string // why the last request was no good
+	seen  *http.Request // the last one
+	bad   string        // why it was no good
 }
 
 func newSTS(t testing.TB, reply http.HandlerFunc) *fakeSTS {
@@ -93,12 +92,11 @@ func (s *fakeSTS) serve(w http.ResponseWriter, r *http.Request) {
 	s.calls.Add(1)
 	body, _ := io.ReadAll(r.Body)
 	s.mu.Lock()
-	s.seen, s.body = r, string(body)
-	s.bad = s.judge(r, string(body))
-	bad := s.bad
+	s.seen, s.bad = r, s.judge(r, string(body))
+	bad, reply := s.bad, s.reply
 	s.mu.Unlock()
-	if s.reply != nil {
-		s.reply(w, r)
+	if reply != nil {
+		reply(w, r)
 		return
 	}
 	if bad != "" {
@@ -106,6 +104,20 @@ func (s *fakeSTS) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, identityXML("123456789012", roleARN, roleID))
+}
+
+// last returns the last request, and why it was no good.
+func (s *fakeSTS) last() (*http.Request, string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen, s.bad
+}
+
+// doReply sets the answer.
+func (s *fakeSTS) doReply(reply http.HandlerFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reply = reply
 }
 
 // judge signs what came once more, from what came.
