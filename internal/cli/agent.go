@@ -93,6 +93,7 @@ func keepSmall(p *Process) {
 		debug.SetGCPercent(agentGrowth)
 	}
 	debug.FreeOSMemory() // what the start needed
+	dropProgramPages()
 }
 
 // agentGrowth is how far the heap of an agent grows between two collections, in percent.

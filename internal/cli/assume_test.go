@@ -1,8 +1,13 @@
 package cli_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -159,6 +164,37 @@ func TestAssumeAsAService(t *testing.T) {
 	defer f.mu.Unlock()
 	if len(f.basic) != 2 || f.basic[0] != "nightly "+secretCanary || f.tokens[0].Get("audience") != "sts" || f.forms[1].Get("WebIdentityToken") != "service-token" {
 		t.Errorf("token endpoint: %v %v; sts: %v", f.basic, f.tokens, f.forms)
+	}
+}
+
+// A service by its key: the assertion is for the server that was named, whatever that says.
+func TestAssumeAsAServiceByItsKey(t *testing.T) {
+	t.Parallel()
+	f := newFakeSTS(t)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := write(t, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
+	sh := shell{t: t, environ: []string{"COUNTERSIGN_SERVER=" + f.URL + "/", "COUNTERSIGN_CLIENT_SECRET=" + secretCanary}}
+	for _, test := range [][2]string{{"assume", f.URL}, {"token", f.URL}, {"assume", "https://auth.example.com"}} {
+		args := []string{test[0], "--service", "nightly", "--private-key-file", path, "--key-id", "2026-11"}
+		if test[0] == "assume" {
+			args = append(args, "--role", "a")
+		}
+		if test[1] != f.URL {
+			args = append(args, "--issuer", test[1])
+		}
+		sh.want(cli.ExitOK, nil, args...)
+		form := f.tokens[len(f.tokens)-1]
+		payload, _ := base64.RawURLEncoding.DecodeString(strings.Split(form.Get("client_assertion")+"..", ".")[1])
+		if !strings.Contains(string(payload), `"aud":"`+test[1]+`"`) || strings.Contains(fmt.Sprint(f.basic), secretCanary) {
+			t.Errorf("%s: assertion %s, basic %v", test[0], payload, f.basic)
+		}
 	}
 }
 

@@ -39,11 +39,11 @@ func TestCompletionOfBash(t *testing.T) {
 	script := shell{t: t}.want(cli.ExitOK, nil, "completion", "bash").stdout
 	for line, want := range map[string]string{
 		"re":                               "revoke",
-		"revoke s":                         "service subject",
+		"revoke s":                         "session service subject",
 		"keys ":                            "list rotate rewrap",
-		"get ":                             "service issuer route-policy",
+		"get ":                             "service issuer role route-policy",
 		"get service --output ":            "yaml json table",
-		"get --server https://x.example r": "route-policy",
+		"get --server https://x.example r": "role route-policy",
 		"apply --ow":                       "--owner",
 		"completion ":                      "bash zsh fish",
 		"service create document --t":      "--tenant --token-lifetime",

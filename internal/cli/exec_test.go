@@ -248,7 +248,7 @@ func TestAgentUsage(t *testing.T) {
 		sh.want(cli.ExitFailed, []string{"loopback"}, append(base, "--role", "a", "--listen", listen)...)
 	}
 	open := t.TempDir()
-	if err := os.Chmod(open, 0o755); err != nil { //nolint:gosec // what is refused
+	if err := os.Chmod(open, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	sh.want(cli.ExitFailed, []string{"chmod 700"}, append(base, "--role", "a", "--folder", open)...)

@@ -24,7 +24,7 @@ func main() {
 	flag.StringVar(&o.binary, "countersign", "./countersign", "the release build")
 	flag.StringVar(&o.floor, "floor", "", "the floor program")
 	flag.StringVar(&o.peer, "oidc-provider", "", "the folder with oidc-provider installed; empty = without it")
-	flag.StringVar(&o.only, "only", "", "one part: tokens, verify, start, control, postgres, revocation or million")
+	flag.StringVar(&o.only, "only", "", "one part: tokens, verify, start, agent, control, postgres, revocation or million")
 	flag.IntVar(&o.seconds, "seconds", 4, "length of one measurement")
 	flag.IntVar(&o.services, "services", 1_000_000, "how many services are many")
 	flag.IntVar(&o.rounds, "rounds", 3, "turns; the median is printed")
@@ -46,7 +46,7 @@ func run(o options, folder string) error {
 		name string
 		run  func(o options, folder string) error
 	}{
-		{"tokens", tokenEndpoint}, {"verify", verification}, {"start", coldStart}, {"control", controlPlane},
+		{"tokens", tokenEndpoint}, {"verify", verification}, {"start", coldStart}, {"agent", agentMemory}, {"control", controlPlane},
 		{"postgres", tokensOnPostgres}, {"revocation", revocationReach}, {"million", millionServices},
 	} {
 		if o.only != "" && o.only != part.name {

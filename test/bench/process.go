@@ -133,7 +133,7 @@ func (c *countersign) metric(name string) (float64, error) {
 }
 
 // residentMiB is the process's resident memory.
-func (c *countersign) residentMiB() (float64, error) {
+func (c *process) residentMiB() (float64, error) {
 	body, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.command.Process.Pid))
 	if err != nil {
 		return 0, err

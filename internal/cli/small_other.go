@@ -1,0 +1,6 @@
+//go:build !linux
+
+package cli
+
+// dropProgramPages is for Linux.
+func dropProgramPages() {}
