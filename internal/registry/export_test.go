@@ -26,7 +26,7 @@ func (r *Registry) Held() (revocations, unknown int) {
 	}
 	r.revocations.mu.RLock()
 	defer r.revocations.mu.RUnlock()
-	return int(r.revocations.tokens.held.Load()) + len(r.revocations.held), unknown
+	return int(r.revocations.tokens.held.Load()+r.revocations.sessions.held.Load()) + len(r.revocations.held), unknown
 }
 
 // ForgetAll drops every service, as a resync does.
