@@ -237,7 +237,7 @@ func TestRevokeToken(t *testing.T) {
 		}
 	}
 	must(t, r.RevokeToken(t.Context(), own, admin.Token{ID: "token-3", ExpiresAt: now.Add(-2 * time.Minute), NoSessions: true})) // ended by itself
-	must(t, r.RevokeToken(t.Context(), own, admin.Token{ID: "token-5", ExpiresAt: now.Add(-13 * time.Hour)}))                     // and all that it proved
+	must(t, r.RevokeToken(t.Context(), own, admin.Token{ID: "token-5", ExpiresAt: now.Add(-13 * time.Hour)}))                    // and all that it proved
 	for _, id := range []string{"", "a b", strings.Repeat("a", 65), "a\n"} {
 		if err := r.RevokeToken(t.Context(), own, admin.Token{ID: id, ExpiresAt: now.Add(time.Minute)}); !errors.Is(err, countersign.Invalid) {
 			t.Errorf("%q: %v", id, err)
