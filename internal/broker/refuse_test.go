@@ -19,7 +19,7 @@ func TestErrorsOfAWS(t *testing.T) {
 	for code, want := range map[string]countersign.Code{
 		"AccessDenied": countersign.Denied, "Throttling": countersign.Throttled, "PackedPolicyTooLarge": countersign.TooLarge,
 		"MalformedPolicyDocument": countersign.Upstream, "InvalidIdentityToken": countersign.Upstream, "ExpiredTokenException": countersign.Upstream,
-		"IDPCommunicationError": countersign.Upstream, "IDPRejectedClaim": countersign.Upstream, "RegionDisabledException": countersign.Upstream,
+		"IDPCommunicationError": countersign.Upstream, "IDPRejectedClaim": countersign.Upstream, "RegionDisabledException": countersign.Denied,
 		"ValidationError": countersign.Upstream, "SomethingNew": countersign.Upstream, "SignatureDoesNotMatch": countersign.Upstream,
 	} {
 		r.sts.doBefore(refuseWith(http.StatusBadRequest, code))
