@@ -130,6 +130,42 @@ func TestRevokeByIDAndByService(t *testing.T) {
 	}
 }
 
+// Vulnerability 22: what a token for the STS has proved may live on when the token itself has
+// ended, so that is revoked too.
+func TestVulnerability22ExpiredTokenForTheSTS(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.create(t, "a")
+	traded, other := r.token(t, "a", "sts", ""), r.token(t, "a", "parse-service", "")
+	r.Clock.Advance(20 * time.Minute)
+	for _, local := range []bool{false, true} {
+		revoke := r.client.RevokeToken
+		if local {
+			revoke = r.client.RevokeTokenHere
+		}
+		done, err := revoke(t.Context(), countersign.NewSecret(traded))
+		if err != nil || done.Status != iamclient.Revoked || done.JTI == "" {
+			t.Errorf("local %t: %+v, %v", local, done, err)
+		}
+		done, err = revoke(t.Context(), countersign.NewSecret(other))
+		if err != nil || done.Status != iamclient.AlreadyExpired {
+			t.Errorf("local %t, not for the STS: %+v, %v", local, done, err)
+		}
+		// That it is expired does not make a forged one count.
+		if _, err := revoke(t.Context(), countersign.NewSecret(traded[:len(traded)-4]+"AAAA")); !errors.Is(err, countersign.Invalid) {
+			t.Errorf("local %t, forged: %v", local, err)
+		}
+	}
+	list, err := r.Store.Revocations(t.Context(), 0, r.Clock.Now().Add(12*time.Hour-6*time.Minute), 0)
+	if err != nil || len(list) != 2 {
+		t.Errorf("%+v, %v", list, err)
+	}
+	r.Clock.Advance(12 * time.Hour)
+	if done, err := r.client.RevokeToken(t.Context(), countersign.NewSecret(traded)); err != nil || done.Status != iamclient.AlreadyExpired {
+		t.Errorf("half a day later: %+v, %v", done, err)
+	}
+}
+
 func TestRuleA5TokensOverTheWire(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -76,8 +76,8 @@ func (h *Handler) Metadata(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// JWKS returns the public keys that tokens are signed with, and those of the next
-// rotation.
+// JWKS returns the public keys that tokens are signed with, ours and those for real clouds
+// (RULES D9), and those of the next rotation.
 //
 // Source: RFC 7517 §5.
 func (h *Handler) JWKS(w http.ResponseWriter, r *http.Request) error {

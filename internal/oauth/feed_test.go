@@ -82,13 +82,19 @@ func TestRuleE1OneSignedFeed(t *testing.T) {
 			return f.admin.Revoke(ctx, root, admin.RevokeSelector{Issuer: "https://idp.example.com", Subject: "alice"})
 		},
 		func() error { return f.admin.Revoke(ctx, root, admin.RevokeSelector{All: true}) },
+		func() error { return f.admin.Revoke(ctx, root, admin.RevokeSelector{Session: "ASIAQZ3R5T7B2X4W6Y2A"}) },
+		func() error {
+			_, err := f.admin.RevokeHere(ctx, root, admin.HereSelector{RevokeSelector: admin.RevokeSelector{Role: "writer"}})
+			return err
+		},
 	} {
 		if err := revoke(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	page = f.feed(t, "?since=0&epoch=e1")
-	want := []verify.Revocation{{JTI: "one"}, {Service: "document-service"}, {Issuer: "https://idp.example.com", Subject: "alice"}, {All: true}}
+	want := []verify.Revocation{{JTI: "one"}, {Service: "document-service"}, {Issuer: "https://idp.example.com", Subject: "alice"}, {All: true},
+		{Session: "ASIAQZ3R5T7B2X4W6Y2A"}, {Role: "writer"}}
 	times := cmpopts.IgnoreFields(verify.Revocation{}, "Seq", "Before", "Expires", "ServiceUID")
 	if diff := cmp.Diff(want, page.Entries, times); diff != "" {
 		t.Fatalf("(-want +got)\n%s", diff)
@@ -107,11 +113,11 @@ func TestRuleE1OneSignedFeed(t *testing.T) {
 	}
 	// From the middle on; and a number that means nothing here begins anew.
 	second := page.Entries[1].Seq
-	if got := f.feed(t, "?epoch=e1&since="+text(second)); len(got.Entries) != 2 || got.Since != second {
+	if got := f.feed(t, "?epoch=e1&since="+text(second)); len(got.Entries) != 4 || got.Since != second {
 		t.Errorf("from %d: %+v", second, got)
 	}
 	for _, query := range []string{"?epoch=other&since=" + text(second), "?since=" + text(second)} {
-		if got := f.feed(t, query); len(got.Entries) != 4 || got.Since != 0 {
+		if got := f.feed(t, query); len(got.Entries) != 6 || got.Since != 0 {
 			t.Errorf("%s: %+v", query, got)
 		}
 	}
