@@ -229,9 +229,10 @@ func (h *Handler) fromAWS(ctx context.Context, a *assumption) (session.Credentia
 	if h.cfg.Broker == nil {
 		return session.Credentials{}, countersign.NewError(countersign.Unavailable, "", "no broker")
 	}
-	text, err := awsPolicy(a)
+	partition, _, _ := strings.Cut(strings.TrimPrefix(a.role.Broker.RoleARN, "arn:"), ":")
+	text, err := a.permissions.AWSPolicy(partition, a.policy)
 	if err != nil {
-		return session.Credentials{}, err
+		return session.Credentials{}, err //nolint:wrapcheck // it has its words
 	}
 	got, err := h.cfg.Broker.Credentials(ctx, broker.Request{
 		Role: a.role.Name, RoleUID: a.role.UID,
