@@ -6,6 +6,7 @@ import (
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/audit"
+	"github.com/countersign/countersign/internal/lint"
 	"github.com/countersign/countersign/internal/policy"
 	"github.com/countersign/countersign/internal/resource"
 	"github.com/countersign/countersign/internal/store"
@@ -62,6 +63,8 @@ type Applied struct {
 	Line int
 	// Before and After are canonical YAML; nil = was or is not there.
 	Before, After []byte
+	// Warnings are what package lint found in the document.
+	Warnings []lint.Finding
 }
 
 // ObjectDetail is one object of any kind.
@@ -74,7 +77,8 @@ type ObjectDetail struct {
 }
 
 // Apply makes the documents of r hold, all or none of them, in one transaction with an
-// audit event for each object that it changed. Whether a service is disabled and what is
+// audit event for each object that it changed. What package lint calls an error is refused
+// (RULES D10). Whether a service is disabled and what is
 // revoked it never touches (RULES A9). A service that loses a scope or an audience, or
 // is pruned, loses its live tokens.
 //
@@ -96,9 +100,14 @@ func (a *Admin) Apply(ctx context.Context, actor Actor, r ApplyRequest) ([]Appli
 		}
 		return p.applied(), nil
 	}
+	// Before anything is locked; once more under the lock if the issuers are others then.
+	early, err := a.lint(ctx, a.store, documents, func(string) bool { return false }, nil)
+	if err != nil {
+		return nil, a.refused(ctx, c, err)
+	}
 	var made []Applied
 	err = a.run(ctx, c, func(ctx context.Context, tx store.Tx) error {
-		p := &plan{admin: a, request: r, documents: documents}
+		p := &plan{admin: a, request: r, documents: documents, linted: early}
 		if err := p.make(ctx, tx); err != nil {
 			return err
 		}
@@ -148,27 +157,7 @@ func (a *Admin) checkApply(actor Actor, r *ApplyRequest) ([]resource.Document, e
 			return nil, err
 		}
 	}
-	if err := a.checkDocuments(documents); err != nil {
-		return nil, err
-	}
 	return documents, nil
-}
-
-// checkDocuments refuses what is wrong whatever the state is.
-func (a *Admin) checkDocuments(documents []resource.Document) error {
-	var problems resource.Problems
-	for i := range documents {
-		d := &documents[i]
-		if d.Issuer != nil && a.issuer != "" && d.Issuer.URL == a.issuer {
-			problems.Add(d.Problem("url", "this is our own issuer: its tokens need no document"))
-		}
-		if d.RoutePolicy != nil {
-			if problem, bad := compileRoutePolicy(d); bad {
-				problems.Add(problem)
-			}
-		}
-	}
-	return problems.Err()
 }
 
 // mayApply decides about the fields that not everybody may write (RULES A4, A7, A8).
@@ -191,8 +180,13 @@ func mayApply(actor Actor, fromConfig bool, d *resource.Document) error {
 		host = d.Issuer.HostFields()
 	case d.Service != nil:
 		host = d.Service.HostFields()
+	case d.Role != nil:
+		host = d.Role.HostFields()
 	}
 	for _, path := range host {
+		if d.Role != nil {
+			return deny(path, countersign.ReasonNotAdministrator, "only a super-admin may broker credentials of a real cloud")
+		}
 		return deny(path, countersign.ReasonNotAdministrator, "only a super-admin may name plain http and private addresses")
 	}
 	if d.Service != nil {
@@ -214,6 +208,7 @@ func mayApply(actor Actor, fromConfig bool, d *resource.Document) error {
 func actionOf(kind string, action ApplyAction) string {
 	word := map[string]string{
 		resource.KindService: "service", resource.KindIssuer: "issuer", resource.KindRoutePolicy: "route-policy",
+		resource.KindRole: "role",
 	}[kind]
 	verb := map[ApplyAction]string{ApplyCreated: "create", ApplyChanged: "change", ApplyPruned: "delete"}[action]
 	return word + "." + verb

@@ -28,6 +28,8 @@ type change struct {
 	several bool
 	events  []audit.Event
 	names   []string
+	// objects are those of other kinds, by kind and name.
+	objects [][2]string
 }
 
 // run makes a change: fn and the event that tells of it in one transaction, which runs
@@ -67,6 +69,9 @@ func (a *Admin) run(ctx context.Context, c *change, fn func(ctx context.Context,
 	}
 	for _, name := range c.names {
 		a.registry.Forget(name)
+	}
+	for _, object := range c.objects {
+		a.registry.ForgetObject(object[0], object[1])
 	}
 	a.registry.Poke() // whoever listens to changes of other kinds hears of them now
 	if err != nil {

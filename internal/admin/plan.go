@@ -21,6 +21,7 @@ type plan struct {
 	steps    []step
 	named    map[string]map[string]*resource.Document // by kind and name
 	pruned   map[string]map[string]bool
+	linted   *linted // nil = not yet
 	problems resource.Problems
 }
 
@@ -56,14 +57,12 @@ func (p *plan) make(ctx context.Context, in reads) error {
 		}
 	}
 	for i := range p.documents {
-		if err := p.checkReference(ctx, &p.documents[i]); err != nil {
+		if err := p.checkReferences(ctx, &p.documents[i]); err != nil {
 			return err
 		}
 	}
-	if len(p.named[resource.KindIssuer]) > 0 {
-		if err := p.checkIssuers(ctx); err != nil {
-			return err
-		}
+	if err := p.lint(ctx); err != nil {
+		return err
 	}
 	return p.problems.Err()
 }
@@ -110,7 +109,7 @@ func (p *plan) decide(ctx context.Context, d *resource.Document) (step, error) {
 
 // prune looks for the owner's objects that no document names.
 func (p *plan) prune(ctx context.Context) error {
-	for _, kind := range resource.Kinds() {
+	for _, kind := range slices.Backward(resource.Kinds()) { // who refers goes before what is referred to
 		var failed error
 		err := all(ctx, p.in, kind, func(r *row) {
 			if r.owner != p.request.Owner || p.named[kind][r.document.Name] != nil {
@@ -154,65 +153,6 @@ func (p *plan) checkPrune() error {
 	}
 	return countersign.NewError(countersign.Conflict, countersign.ReasonParameterInvalid,
 		fmt.Sprintf("this would delete %d objects, and at most %d may be: say so if that is meant", count, most))
-}
-
-// checkReference refuses a policy for a service of another tenant (RULES A6). One that
-// does not exist yet may be named: the decision looks again. The platform's policies may
-// name any.
-func (p *plan) checkReference(ctx context.Context, d *resource.Document) error {
-	if d.RoutePolicy == nil || d.Tenant == "" {
-		return nil
-	}
-	name := d.RoutePolicy.Service
-	if p.pruned[resource.KindService][name] {
-		return nil
-	}
-	tenant := ""
-	if beside := p.named[resource.KindService][name]; beside != nil {
-		tenant = beside.Tenant
-	} else {
-		s, err := p.in.Service(ctx, name)
-		if errors.Is(err, countersign.NotFound) {
-			return nil
-		}
-		if err != nil {
-			return describe(err)
-		}
-		tenant = s.Tenant
-	}
-	if tenant != d.Tenant {
-		p.problems.Add(d.Problem("service", "the service belongs to another tenant"))
-	}
-	return nil
-}
-
-// checkIssuers refuses two issuers with one URL and an audience in common: whose rules
-// hold for a token could not be told (RULES D10).
-func (p *plan) checkIssuers(ctx context.Context) error {
-	byURL := make(map[string][]*resource.Document)
-	err := all(ctx, p.in, resource.KindIssuer, func(r *row) {
-		name := r.document.Name
-		if p.named[resource.KindIssuer][name] == nil && !p.pruned[resource.KindIssuer][name] {
-			byURL[r.document.Issuer.URL] = append(byURL[r.document.Issuer.URL], r.document)
-		}
-	})
-	if err != nil {
-		return describe(err)
-	}
-	for i := range p.documents {
-		d := &p.documents[i]
-		if d.Issuer == nil {
-			continue
-		}
-		for _, other := range byURL[d.Issuer.URL] {
-			if slices.ContainsFunc(d.Issuer.Audiences, func(a string) bool { return slices.Contains(other.Issuer.Audiences, a) }) {
-				p.problems.Add(d.Problem("audiences", "the issuer "+other.Name+" has the same url and one of these audiences"))
-				break
-			}
-		}
-		byURL[d.Issuer.URL] = append(byURL[d.Issuer.URL], d)
-	}
-	return nil
 }
 
 func (p *plan) applied() []Applied {

@@ -29,15 +29,20 @@ type row struct {
 	object  *store.Object
 }
 
-func serviceRow(s store.Service) *row {
+func serviceRow(s store.Service) (*row, error) {
+	trust, err := resource.DecodeTrust(s.Trust)
+	if err != nil {
+		return nil, fmt.Errorf("read service %s: %w", s.Name, err)
+	}
 	document := &resource.Document{Kind: resource.KindService, Name: s.Name, Tenant: s.Tenant, Service: &resource.Service{
 		Scopes: s.Scopes, Audiences: s.Audiences, TokenLifetime: resource.Duration(s.TokenLifetime),
 		JWKS: s.JWKS, JWKSURI: s.JWKSURI, Quota: resource.Quota{TokensPerMinute: s.TokensPerMinute},
+		Trust: trust, SharedWith: s.SharedWith,
 	}}
 	return &row{
 		uid: s.UID, owner: s.Owner, revision: s.Revision, createdAt: s.CreatedAt, updatedAt: s.UpdatedAt,
 		document: document, service: &s,
-	}
+	}, nil
 }
 
 func objectRow(o store.Object) (*row, error) {
@@ -58,7 +63,7 @@ func find(ctx context.Context, in reads, kind, name string) (*row, error) {
 		if err != nil {
 			return nil, err
 		}
-		return serviceRow(s), nil
+		return serviceRow(s)
 	}
 	o, err := in.Object(ctx, kind, name)
 	if err != nil {
@@ -72,10 +77,17 @@ func list(ctx context.Context, in reads, kind string, page store.Page) ([]*row, 
 	var found []*row
 	if kind == resource.KindService {
 		services, err := in.Services(ctx, page)
-		for _, s := range services {
-			found = append(found, serviceRow(s))
+		if err != nil {
+			return nil, err
 		}
-		return found, err
+		for _, s := range services {
+			r, err := serviceRow(s)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, r)
+		}
+		return found, nil
 	}
 	objects, err := in.Objects(ctx, kind, page)
 	if err != nil {
@@ -189,6 +201,7 @@ func (a *Admin) DeleteObject(ctx context.Context, actor Actor, kind, name string
 		if err := notOfConfig(r.owner); err != nil {
 			return err
 		}
+		c.objects = [][2]string{{kind, name}}
 		c.events = append(c.events, a.objectEvent(c, kind, name, ApplyPruned, "uid="+r.uid))
 		return tx.DeleteObject(ctx, r.uid)
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -26,6 +27,7 @@ func (p *plan) write(ctx context.Context, tx store.Tx, c *change) error {
 			c.names = append(c.names, s.told.Name)
 			detail, err = p.writeService(ctx, tx, c, s, now)
 		} else {
+			c.objects = append(c.objects, [2]string{s.told.Kind, s.told.Name})
 			detail, err = writeObject(ctx, tx, s, now)
 		}
 		if errors.Is(err, countersign.Conflict) {
@@ -39,6 +41,7 @@ func (p *plan) write(ctx context.Context, tx store.Tx, c *change) error {
 		if s.told.Owner != "" {
 			detail += " owner=" + s.told.Owner
 		}
+		detail += overrides(s.told.Warnings)
 		c.events = append(c.events, p.admin.objectEvent(c, s.told.Kind, s.told.Name, s.told.Action, detail))
 	}
 	return nil
@@ -61,11 +64,15 @@ func (p *plan) writeService(ctx context.Context, tx store.Tx, c *change, s *step
 	row.Scopes, row.Audiences = sortedDistinct(spec.Scopes), sortedDistinct(spec.Audiences)
 	row.TokenLifetime = time.Duration(spec.TokenLifetime)
 	row.JWKS, row.JWKSURI, row.TokensPerMinute = spec.JWKS, spec.JWKSURI, spec.Quota.TokensPerMinute
+	row.SharedWith = spec.SharedWith
+	if row.Trust, err = resource.EncodeTrust(spec.Trust); err != nil {
+		return "", err
+	}
 	row.Revision, row.UpdatedAt = s.told.Revision, now
 	if s.old == nil {
 		return describeGrant(row), tx.CreateService(ctx, row)
 	}
-	if takesAway(*s.old.service, row) {
+	if takesAway(*s.old.service, row) || distrusts(s.old.document.Service, spec) {
 		if err := p.admin.revokeService(ctx, tx, c, row); err != nil {
 			return "", err
 		}
@@ -79,6 +86,14 @@ func takesAway(before, after store.Service) bool {
 		return slices.ContainsFunc(old, func(one string) bool { return !slices.Contains(left, one) })
 	}
 	return lost(before.Scopes, after.Scopes) || lost(before.Audiences, after.Audiences)
+}
+
+// distrusts reports whether a proof is not taken any more that tokens may have been issued
+// for (RULES A5).
+func distrusts(before, after *resource.Service) bool {
+	return slices.ContainsFunc(before.Trust, func(old resource.TrustStatement) bool {
+		return !slices.ContainsFunc(after.Trust, func(left resource.TrustStatement) bool { return reflect.DeepEqual(old, left) })
+	})
 }
 
 func writeObject(ctx context.Context, tx store.Tx, s *step, now time.Time) (detail string, err error) {

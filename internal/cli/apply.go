@@ -80,6 +80,7 @@ func (c *applyCommand) Run(ctx context.Context, p *Process) error {
 	} else {
 		wrote(p, client, "applied: "+summary(applied.Items))
 	}
+	printWarnings(p.Stderr, applied.Items)
 	if c.json() {
 		return printJSON(p.Stdout, applied)
 	}
@@ -133,6 +134,15 @@ func printApplied(w io.Writer, items []iamclient.Applied) error {
 		}
 	}
 	return nil
+}
+
+// printWarnings tells what is dangerous in documents, or can't work.
+func printWarnings(w io.Writer, items []iamclient.Applied) {
+	for _, a := range items {
+		for _, f := range a.Warnings {
+			_, _ = fmt.Fprintf(w, "warning: %s (%s)\n", f.String(), printable(f.Rule))
+		}
+	}
 }
 
 // summary counts: "2 created, 1 unchanged".

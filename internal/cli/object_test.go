@@ -67,7 +67,7 @@ func TestKindsAreNamedFreely(t *testing.T) {
 	s := shell{t: t}
 	for word, kind := range map[string]string{
 		"service": "services", "services": "services", "Service": "services", "SERVICES": "services",
-		"issuer": "Issuer", "Issuers": "Issuer",
+		"issuer": "Issuer", "Issuers": "Issuer", "role": "Role", "roles": "Role",
 		"routepolicy": "RoutePolicy", "route-policy": "RoutePolicy", "route-policies": "RoutePolicy", "RoutePolicy": "RoutePolicy", "routepolicies": "RoutePolicy",
 	} {
 		s.want(cli.ExitOK, []string{" at unix:" + server.folder, " as local:"}, "delete", word, "x", "--data", server.folder)
@@ -77,7 +77,7 @@ func TestKindsAreNamedFreely(t *testing.T) {
 		}
 	}
 	before := len(server.requests())
-	for _, word := range []string{"", "role", "bucket", "tenant", "servic", "servicess", "issuer/x", "policy", "--", "../service"} {
+	for _, word := range []string{"", "bucket", "tenant", "servic", "servicess", "issuer/x", "policy", "--", "../service"} {
 		if got := s.run("delete", "--data", server.folder, "--", word, "x"); got.code != cli.ExitUsage {
 			t.Errorf("%q: exit %d, %s", word, got.code, got.stderr)
 		}

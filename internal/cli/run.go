@@ -40,6 +40,7 @@ type commands struct {
 	Migrate    migrateCommand    `cmd:"" help:"Bring the database's schema up to date."`
 	Apply      applyCommand      `cmd:"" help:"Make resource documents hold."`
 	Diff       diffCommand       `cmd:"" help:"Show what apply would change."`
+	Check      checkCommand      `cmd:"" help:"Find dangerous trust and mistakes in resource documents."`
 	Get        getCommand        `cmd:"" help:"Show one object, or all of a kind."`
 	Delete     deleteCommand     `cmd:"" help:"Delete an object."`
 	Service    serviceCommand    `cmd:"" help:"Create, rotate, disable and enable services."`

@@ -22,6 +22,7 @@ const maxApplyFiles = 10_000
 // collections have a path for each kind; services have one of their own. Key: the path.
 var collections = map[string]struct{ kind, action string }{
 	"issuers":        {resource.KindIssuer, "issuer"},
+	"roles":          {resource.KindRole, "role"},
 	"route-policies": {resource.KindRoutePolicy, "route-policy"},
 }
 
@@ -53,11 +54,17 @@ func (a *API) apply(r *http.Request, actor admin.Actor, in iamclient.Apply) (ans
 	}
 	list := iamclient.AppliedList{Items: make([]iamclient.Applied, 0, len(applied))}
 	for _, item := range applied {
-		list.Items = append(list.Items, iamclient.Applied{
+		made := iamclient.Applied{
 			Kind: item.Kind, Name: item.Name, Tenant: item.Tenant, Owner: item.Owner,
 			Action: string(item.Action), Revision: item.Revision, File: item.File, Line: item.Line,
 			Before: string(item.Before), After: string(item.After),
-		})
+		}
+		for _, f := range item.Warnings {
+			made.Warnings = append(made.Warnings, iamclient.ResourceWarning{Rule: f.Rule, ResourceProblem: iamclient.ResourceProblem{
+				File: f.File, Line: f.Line, Column: f.Column, Path: f.Path, Message: f.Message,
+			}})
+		}
+		list.Items = append(list.Items, made)
 	}
 	return answer{status: http.StatusOK, body: list}, nil
 }

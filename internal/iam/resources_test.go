@@ -1,6 +1,7 @@
 package iam_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/audit"
 	"github.com/countersign/countersign/internal/iamclient"
+	"github.com/countersign/countersign/internal/store"
 )
 
 const twoDocuments = `kind: Service
@@ -93,7 +95,7 @@ func TestApplyShowsChangesAndPrunes(t *testing.T) {
 func TestApplyTellsEveryProblem(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	_, err := r.client.Apply(t.Context(), iamclient.Apply{Files: files("kind: Service\nname: a\nscope: [x]\n---\nkind: Servce\nname: b\n---\nkind: Role\nname: c\n")})
+	_, err := r.client.Apply(t.Context(), iamclient.Apply{Files: files("kind: Service\nname: a\nscope: [x]\n---\nkind: Servce\nname: b\n---\nkind: Bucket\nname: c\n")})
 	var problems *iamclient.ProblemsError
 	if !errors.As(err, &problems) || !errors.Is(err, countersign.Invalid) || countersign.ReasonOf(err) != countersign.ReasonResourceInvalid {
 		t.Fatalf("got %v", err)
@@ -161,7 +163,7 @@ func TestApplyRefuses(t *testing.T) {
 		status       int
 	}{
 		"unknown kind":        {"GET", "/admin/resources/Thing", nil, 400},
-		"a later kind":        {"GET", "/admin/resources/Role", nil, 400},
+		"a later kind":        {"GET", "/admin/resources/Bucket", nil, 400},
 		"unknown object":      {"GET", "/admin/resources/Service/nobody", nil, 404},
 		"no name":             {"GET", "/admin/resources/Service/A%20B", nil, 404},
 		"bad cursor":          {"GET", "/admin/resources/Service?after=%20", nil, 400},
@@ -232,17 +234,24 @@ func TestRevokeMany(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.create(t, "a")
+	must(t, r.Store.Update(t.Context(), func(ctx context.Context, tx store.Tx) error {
+		return tx.CreateObject(ctx, store.Object{UID: "uid-r", Kind: "Role", Name: "writer", Spec: []byte("{}"), Revision: 1})
+	}))
 	for _, in := range []iamclient.Revoke{
+		{Session: "ASIAQZ3R5T7B2X4W6Y2A"}, {Session: "ASIAQZ3R5T7B2X4W6Y2B", Local: true},
+		{Role: "writer"}, {Role: "writer", Before: r.Clock.Now().Add(-time.Minute)}, {Role: "reader", Local: true},
+		{Service: "a", Before: r.Clock.Now().Add(-time.Minute)}, {Service: "a", Before: r.Clock.Now().Add(-time.Minute), Local: true},
 		{Issuer: "https://idp.example.com"}, {Issuer: "https://idp.example.com", Subject: "alice", Before: r.Clock.Now().Add(-time.Minute)},
 		{All: true}, {Issuer: "https://idp.example.com", Subject: "bob", Local: true}, {Service: "a", Local: true}, {JTI: "token-1", Local: true},
 	} {
 		done, err := r.client.Revoke(t.Context(), in)
-		if err != nil || done.Status != iamclient.Revoked || done.Issuer != in.Issuer || done.Subject != in.Subject || done.All != in.All {
+		if err != nil || done.Status != iamclient.Revoked || done.Issuer != in.Issuer || done.Subject != in.Subject || done.All != in.All ||
+			done.Role != in.Role || done.Session != in.Session {
 			t.Errorf("%+v: %+v, %v", in, done, err)
 		}
 	}
 	list, err := r.Store.Revocations(t.Context(), 0, r.Clock.Now(), 0)
-	if err != nil || len(list) != 6 {
+	if err != nil || len(list) != 13 {
 		t.Errorf("%d revocations, %v", len(list), err)
 	}
 }

@@ -52,6 +52,8 @@ type Applied struct {
 	// Before and After are canonical YAML; left out where there was or is nothing.
 	Before string `json:"before,omitempty"`
 	After  string `json:"after,omitempty"`
+	// Warnings are what is dangerous in the document or can't work.
+	Warnings []ResourceWarning `json:"warnings,omitempty"`
 }
 
 // AppliedList answers [Apply]: in the order of the documents, what is pruned behind.
@@ -70,6 +72,13 @@ type ResourceProblem struct {
 	Message string `json:"message"`
 	// Nearest is the known name that is most like an unknown one.
 	Nearest string `json:"nearest,omitempty"`
+}
+
+// ResourceWarning is a problem that a rule of countersign check has found in a document
+// which is taken all the same.
+type ResourceWarning struct {
+	Rule string `json:"rule"`
+	ResourceProblem
 }
 
 // Object is one resource of any kind.

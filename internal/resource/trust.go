@@ -123,6 +123,17 @@ func (d *Document) Trust() []TrustStatement {
 	return nil
 }
 
+// SharedWith returns the other tenants whose documents may refer to the object (RULES A6).
+func (d *Document) SharedWith() []string {
+	switch {
+	case d.Service != nil:
+		return d.Service.SharedWith
+	case d.Issuer != nil:
+		return d.Issuer.SharedWith
+	}
+	return nil
+}
+
 var proofs = []string{"oidc", "kubernetes", "github", "aws", "service"}
 
 // readTrust reads statements. A service's may only be proofs that it can show instead of
@@ -147,8 +158,8 @@ func readStatement(f *fields, ofRole bool) TrustStatement {
 		}
 		given++
 		inner := f.inner(proof)
-		if !ofRole && (proof == "aws" || proof == "service") {
-			f.wrong(proof, "goes with roles only: a service proves itself by a token of another issuer")
+		if !ofRole && proof == "service" {
+			f.wrong(proof, "goes with roles only: a service proves itself by somebody else's word")
 			continue
 		}
 		if inner == nil {

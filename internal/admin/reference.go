@@ -1,0 +1,77 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/resource"
+)
+
+// reference is where a document names another object.
+type reference struct {
+	kind, name string
+	path       string
+}
+
+// referencesOf returns what a document refers to by its name. What a pattern of names
+// matches is for each decision to say.
+func referencesOf(d *resource.Document) (found []reference) {
+	if d.RoutePolicy != nil {
+		found = append(found, reference{resource.KindService, d.RoutePolicy.Service, "service"})
+	}
+	statements := d.Trust()
+	for i := range statements {
+		at := fmt.Sprintf("trust[%d].", i)
+		if name, path := statements[i].IssuerName(); name != "" {
+			found = append(found, reference{resource.KindIssuer, name, at + path})
+		}
+		if s := statements[i].Service; s != nil {
+			for _, name := range s.Names {
+				if countersign.ValidName(name) {
+					found = append(found, reference{resource.KindService, name, at + "service.names"})
+				}
+			}
+		}
+	}
+	return found
+}
+
+// checkReferences refuses references to objects of another tenant, unless these are shared
+// with the document's (RULES A6). What does not exist yet may be named: the decision looks
+// again. The platform's documents may name any.
+func (p *plan) checkReferences(ctx context.Context, d *resource.Document) error {
+	if d.Tenant == "" {
+		return nil
+	}
+	for _, r := range referencesOf(d) {
+		target, err := p.target(ctx, r)
+		if err != nil {
+			return describe(err)
+		}
+		if target != nil && target.Tenant != d.Tenant && !slices.Contains(target.SharedWith(), d.Tenant) {
+			p.problems.Add(d.Problem(r.path, "the "+r.kind+" belongs to another tenant, and is not shared with "+d.Tenant))
+		}
+	}
+	return nil
+}
+
+// target returns what a reference will mean; nil = nothing.
+func (p *plan) target(ctx context.Context, r reference) (*resource.Document, error) {
+	if beside := p.named[r.kind][r.name]; beside != nil {
+		return beside, nil
+	}
+	if p.pruned[r.kind][r.name] {
+		return nil, nil
+	}
+	found, err := find(ctx, p.in, r.kind, r.name)
+	if errors.Is(err, countersign.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return found.document, nil
+}
