@@ -85,6 +85,13 @@ type Limits struct {
 	// RequestsPerAddress (default 2000; loopback has none) and RequestsPerIdentity
 	// (default 2000) are requests a second; 0 = no limit.
 	RequestsPerAddress, RequestsPerIdentity int64
+	// HeaderBytes (default 32 KiB) and BodyBytes (default 16 MiB) bound a request; most
+	// routes take less of a body than that.
+	HeaderBytes, BodyBytes int64
+	// HeaderTimeout (default 5s) and ReadTimeout (default 30s) are from the first byte to
+	// the end of the header and of the body; WriteTimeout (default 60s) is from there to the
+	// end of the answer; IdleTimeout (default 2m) is between two requests.
+	HeaderTimeout, ReadTimeout, WriteTimeout, IdleTimeout time.Duration
 }
 
 // Tokens: Lifetime 1m to 1h (default 15m); SigningAlgorithm ES256 (default), RS256, EdDSA.
@@ -121,7 +128,11 @@ func defaults() Config {
 
 		Revocation: Revocation{MaxStaleness: 10 * time.Minute},
 		Audit:      Audit{SpoolBytes: 256 << 20},
-		Limits:     Limits{Connections: 16384, Concurrency: 4096, RequestsPerAddress: 2000, RequestsPerIdentity: 2000},
+		Limits: Limits{
+			Connections: 16384, Concurrency: 4096, RequestsPerAddress: 2000, RequestsPerIdentity: 2000,
+			HeaderBytes: 32 << 10, BodyBytes: 16 << 20,
+			HeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+		},
 	}
 }
 

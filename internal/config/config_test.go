@@ -45,7 +45,11 @@ func TestLoadWithoutAnything(t *testing.T) {
 		STS:        STS{MaxSessionDuration: 12 * time.Hour},
 		Revocation: Revocation{MaxStaleness: 10 * time.Minute},
 		Audit:      Audit{SpoolBytes: 256 << 20},
-		Limits:     Limits{Connections: 16384, Concurrency: 4096, RequestsPerAddress: 2000, RequestsPerIdentity: 2000},
+		Limits: Limits{
+			Connections: 16384, Concurrency: 4096, RequestsPerAddress: 2000, RequestsPerIdentity: 2000,
+			HeaderBytes: 32 << 10, BodyBytes: 16 << 20,
+			HeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+		},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(countersign.Secret{}), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Error(diff)
@@ -74,7 +78,9 @@ account_id: "123456789012"
 sts: {server_id: sts, max_session_duration: 1h, aws_endpoints: ["https://vpce.example.com", "http://127.0.0.1:5000"]}
 revocation: {max_staleness: 1m, when_stale: serve}
 audit: {on_store_outage: refuse, spool_bytes: 1048576}
-limits: {connections: 100, concurrency: 200, requests_per_address: 0, requests_per_identity: 7}
+limits:
+  {connections: 100, concurrency: 200, requests_per_address: 0, requests_per_identity: 7, header_bytes: 4096, body_bytes: 65536,
+   header_timeout: 1s, read_timeout: 2s, write_timeout: 40s, idle_timeout: 3s}
 resources: [./resources, /etc/countersign/more.yaml]
 expose_reasons: true
 ops: {pprof: true}
@@ -97,8 +103,11 @@ ops: {pprof: true}
 		Store:      countersign.NewSecret("postgres://countersign@db/countersign"),
 		Revocation: Revocation{MaxStaleness: time.Minute, ServeStale: true},
 		Audit:      Audit{RefuseInOutage: true, SpoolBytes: 1 << 20},
-		Limits:     Limits{Connections: 100, Concurrency: 200, RequestsPerIdentity: 7},
-		Resources:  []string{filepath.Join(dir, "resources"), "/etc/countersign/more.yaml"},
+		Limits: Limits{
+			Connections: 100, Concurrency: 200, RequestsPerIdentity: 7, HeaderBytes: 4096, BodyBytes: 65536,
+			HeaderTimeout: time.Second, ReadTimeout: 2 * time.Second, WriteTimeout: 40 * time.Second, IdleTimeout: 3 * time.Second,
+		},
+		Resources: []string{filepath.Join(dir, "resources"), "/etc/countersign/more.yaml"},
 
 		ExposeReasons: true, Ops: Ops{Pprof: true},
 	}

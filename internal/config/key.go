@@ -110,6 +110,24 @@ var keyTable = []key{
 	{"limits.requests_per_identity", kindNumber, "a number of requests a second, 0 for no limit", func(c *Config, v value) bool {
 		return setNumber(&c.Limits.RequestsPerIdentity, v, 0, 1_000_000)
 	}},
+	{"limits.header_bytes", kindNumber, "a number of bytes from 4096 to 1048576", func(c *Config, v value) bool {
+		return setNumber(&c.Limits.HeaderBytes, v, 4<<10, 1<<20)
+	}},
+	{"limits.body_bytes", kindNumber, "a number of bytes from 65536 to 16777216", func(c *Config, v value) bool {
+		return setNumber(&c.Limits.BodyBytes, v, 64<<10, 16<<20)
+	}},
+	{"limits.header_timeout", kindText, "a duration with a unit from 1s to 1m", func(c *Config, v value) bool {
+		return setDuration(&c.Limits.HeaderTimeout, v, time.Second, time.Minute)
+	}},
+	{"limits.read_timeout", kindText, "a duration with a unit from 1s to 10m", func(c *Config, v value) bool {
+		return setDuration(&c.Limits.ReadTimeout, v, time.Second, 10*time.Minute)
+	}},
+	{"limits.write_timeout", kindText, "a duration with a unit from 40s, for long polls, to 10m", func(c *Config, v value) bool {
+		return setDuration(&c.Limits.WriteTimeout, v, 40*time.Second, 10*time.Minute)
+	}},
+	{"limits.idle_timeout", kindText, "a duration with a unit from 1s to 1h", func(c *Config, v value) bool {
+		return setDuration(&c.Limits.IdleTimeout, v, time.Second, time.Hour)
+	}},
 	{"resources", kindList, "a list of files and folders", setResources},
 	{"expose_reasons", kindBool, "true or false", func(c *Config, v value) bool { return setBool(&c.ExposeReasons, v) }},
 	{"ops.pprof", kindBool, "true or false", func(c *Config, v value) bool { return setBool(&c.Ops.Pprof, v) }},

@@ -66,7 +66,7 @@ func (s *Server) routes() (*http.ServeMux, error) {
 // wrap puts a listener's checks around the routes.
 func (s *Server) wrap(listener string, hosts []string, next http.Handler) http.Handler {
 	return web.Wrap(web.Config{
-		MaxConcurrent: int(s.cfg.Limits.Concurrency), AddressRate: int(s.cfg.Limits.RequestsPerAddress),
+		MaxConcurrent: int(s.cfg.Limits.Concurrency), AddressRate: int(s.cfg.Limits.RequestsPerAddress), MaxBodyBytes: s.cfg.Limits.BodyBytes,
 		Logger: s.logger, Now: s.now, TrustedProxies: s.cfg.TrustedProxies, Hosts: hosts,
 		Observe: s.metrics.ObserveHTTP(listener),
 	}, next)

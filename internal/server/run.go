@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
 	"net/netip"
 	"time"
 
@@ -52,18 +54,25 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func (s *Server) serveAPI(ctx context.Context) error {
-	return web.Serve(ctx, web.ServeConfig{
-		Listener: s.listeners.api, Handler: s.wrap("api", s.hosts(), oneSlash(s.mux)), TLS: s.tls, Logger: s.logger, Drain: drainTimeout,
-		MaxConnections: int(s.cfg.Limits.Connections),
-	})
+	cfg := s.serving(s.listeners.api, s.wrap("api", s.hosts(), oneSlash(s.mux)))
+	cfg.TLS, cfg.MaxConnections = s.tls, int(s.cfg.Limits.Connections)
+	return web.Serve(ctx, cfg)
+}
+
+// serving is what all listeners have in common.
+func (s *Server) serving(listener net.Listener, handler http.Handler) web.ServeConfig {
+	limits := s.cfg.Limits
+	return web.ServeConfig{
+		Listener: listener, Handler: handler, Logger: s.logger, Drain: drainTimeout, MaxHeaderBytes: int(limits.HeaderBytes),
+		HeaderTimeout: limits.HeaderTimeout, ReadTimeout: limits.ReadTimeout,
+		WriteTimeout: limits.WriteTimeout, IdleTimeout: limits.IdleTimeout,
+	}
 }
 
 // serveAdmin answers on the Unix socket. Whoever can open it is on this machine, and
 // what Host they send means nothing.
 func (s *Server) serveAdmin(ctx context.Context) error {
-	return web.Serve(ctx, web.ServeConfig{
-		Listener: s.listeners.admin, Handler: s.wrap("admin", nil, s.mux), Logger: s.logger, Drain: drainTimeout,
-	})
+	return web.Serve(ctx, s.serving(s.listeners.admin, s.wrap("admin", nil, s.mux)))
 }
 
 func (s *Server) serveOps(ctx context.Context) error {
@@ -74,9 +83,9 @@ func (s *Server) serveOps(ctx context.Context) error {
 		hosts = []string{}
 	}
 	handler := opsHandler(s.metrics.Handler(), checks, s.cfg.Ops.Pprof)
-	return web.Serve(ctx, web.ServeConfig{
-		Listener: s.listeners.ops, Handler: s.wrap("ops", hosts, handler), Logger: s.logger, Drain: time.Second,
-	})
+	cfg := s.serving(s.listeners.ops, s.wrap("ops", hosts, handler))
+	cfg.Drain = time.Second
+	return web.Serve(ctx, cfg)
 }
 
 // flushUsed writes the last use of secrets now and then: it is good to an hour.

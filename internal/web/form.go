@@ -168,6 +168,9 @@ func readBody(r *http.Request, maxBytes int64) ([]byte, error) {
 		return body, nil
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBytes+1))
+	if cut := (*http.MaxBytesError)(nil); errors.As(err, &cut) { // of every route: see Config
+		return nil, tooLarge(cut.Limit)
+	}
 	if err != nil {
 		return nil, badBody("the body ended early", err)
 	}

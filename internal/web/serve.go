@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// The limits of every listener. A handler that needs longer (a long poll) extends its
+// The limits of a listener that is not told others. A handler that needs longer (a long poll) extends its
 // own deadlines by http.ResponseController.
 const (
 	readHeaderTimeout = 5 * time.Second
@@ -34,9 +34,16 @@ type ServeConfig struct {
 	Logger *slog.Logger
 	// Drain is how long requests under way may go on after ctx has ended; 0 = 10 s.
 	Drain time.Duration
+	// HeaderTimeout and ReadTimeout are from the first byte of a request to the end of its
+	// header and of its body; 0 = 5 s and 30 s.
+	HeaderTimeout, ReadTimeout time.Duration
 	// WriteTimeout is from the end of the request's header to the end of the answer;
 	// 0 = 60 s.
 	WriteTimeout time.Duration
+	// IdleTimeout is between two requests of a connection; 0 = 120 s.
+	IdleTimeout time.Duration
+	// MaxHeaderBytes bounds the header of a request; 0 = 32 KiB.
+	MaxHeaderBytes int
 	// MaxConnections bounds the open connections: further ones wait in the kernel's
 	// queue until one ends. 0 = no bound.
 	MaxConnections int
@@ -47,8 +54,8 @@ type ServeConfig struct {
 // and returns when the listener is closed: nil after an orderly or a cut end, an error
 // if the listener failed by itself. Handlers that ignore their context may outlive it.
 //
-// Its limits: 5 s for the header, 30 s for the request, 60 s for the answer, 120 s
-// idle, 32 KiB of header.
+// Its limits, unless cfg has others: 5 s for the header, 30 s for the request, 60 s for
+// the answer, 120 s idle, 32 KiB of header.
 func Serve(ctx context.Context, cfg ServeConfig) error {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -92,23 +99,26 @@ func Serve(ctx context.Context, cfg ServeConfig) error {
 }
 
 func newServer(requests context.Context, cfg ServeConfig) *http.Server {
-	server := &http.Server{
+	return &http.Server{
 		Handler:                      cfg.Handler,
 		TLSConfig:                    cfg.TLS,
-		ReadHeaderTimeout:            readHeaderTimeout,
-		ReadTimeout:                  readTimeout,
-		WriteTimeout:                 writeTimeout,
-		IdleTimeout:                  idleTimeout,
-		MaxHeaderBytes:               maxHeaderBytes,
+		ReadHeaderTimeout:            orDefault(cfg.HeaderTimeout, readHeaderTimeout),
+		ReadTimeout:                  orDefault(cfg.ReadTimeout, readTimeout),
+		WriteTimeout:                 orDefault(cfg.WriteTimeout, writeTimeout),
+		IdleTimeout:                  orDefault(cfg.IdleTimeout, idleTimeout),
+		MaxHeaderBytes:               orDefault(cfg.MaxHeaderBytes, maxHeaderBytes),
 		DisableGeneralOptionsHandler: true, // OPTIONS * is checked like all the rest
 		BaseContext:                  func(net.Listener) context.Context { return requests },
 		ConnContext:                  ConnContext,
 		ErrorLog:                     log.New(&serverLog{ctx: requests, logger: cfg.Logger}, "", 0),
 	}
-	if cfg.WriteTimeout > 0 {
-		server.WriteTimeout = cfg.WriteTimeout
+}
+
+func orDefault[T int | time.Duration](set, fallback T) T {
+	if set > 0 {
+		return set
 	}
-	return server
+	return fallback
 }
 
 // serverLog takes net/http's own lines. What any stranger can cause is not worth a

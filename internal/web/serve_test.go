@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -117,6 +118,34 @@ func TestServeRefusesBadRequests(t *testing.T) {
 	}
 }
 
+// The limits that a configuration sets hold in place of the usual ones.
+func TestServeKeepsToConfiguredLimits(t *testing.T) {
+	t.Parallel()
+	front := web.Handle(nil, writeError, func(w http.ResponseWriter, r *http.Request) error {
+		if _, err := web.ReadForm(r, 1<<20); err != nil {
+			return err
+		}
+		return web.WriteJSON(w, 200, true)
+	})
+	s := serve(t, web.ServeConfig{MaxHeaderBytes: 4 << 10, Handler: web.Wrap(web.Config{MaxBodyBytes: 1000}, front)})
+	const head = "POST /form HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+	chunk := func(size int) string {
+		return fmt.Sprintf("%x\r\na=%s\r\n0\r\n\r\n", size, strings.Repeat("a", size-2))
+	}
+	for _, test := range []struct{ name, request, want string }{
+		{"header", head + "X: " + strings.Repeat("a", 4<<10) + "\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200"}, // net/http lets 4 KiB more through
+		{"large header", head + "X: " + strings.Repeat("a", 9<<10) + "\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 431"},
+		{"body", head + "Content-Length: 1000\r\n\r\na=" + strings.Repeat("a", 998), "HTTP/1.1 200"},
+		{"large body", head + "Content-Length: 1001\r\n\r\na=" + strings.Repeat("a", 999), "HTTP/1.1 413"},
+		{"chunks", head + "Transfer-Encoding: chunked\r\n\r\n" + chunk(1000), "HTTP/1.1 200"},
+		{"large chunks", head + "Transfer-Encoding: chunked\r\n\r\n" + chunk(1001), "HTTP/1.1 413"},
+	} {
+		if got := raw(t, s.addr, test.request); !strings.HasPrefix(got, test.want) {
+			t.Errorf("%s: got %q, want %s", test.name, got, test.want)
+		}
+	}
+}
+
 // pipeListener is a network in memory: with it synctest controls every timeout.
 type pipeListener struct {
 	conns  chan net.Conn
@@ -154,16 +183,21 @@ func (l *pipeListener) dial() net.Conn {
 func TestServeCutsSlowClients(t *testing.T) {
 	t.Parallel()
 	const head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n"
+	own := web.ServeConfig{HeaderTimeout: 10 * time.Second, ReadTimeout: 15 * time.Second, IdleTimeout: 20 * time.Second}
 	for name, test := range map[string]struct {
 		send string
 		slow string // sent again and again, one per second
 		min  time.Duration
 		max  time.Duration
+		cfg  web.ServeConfig
 	}{
-		"silent":       {"", "", 4 * time.Second, 6 * time.Second},
-		"slow header":  {"GET / HTTP/1.1\r\n", "X: y\r\n", 4 * time.Second, 6 * time.Second},
-		"slow body":    {head + "\r\n", "a", 25 * time.Second, 35 * time.Second},
-		"idle between": {"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "", 110 * time.Second, 130 * time.Second},
+		"silent":               {"", "", 4 * time.Second, 6 * time.Second, web.ServeConfig{}},
+		"slow header":          {"GET / HTTP/1.1\r\n", "X: y\r\n", 4 * time.Second, 6 * time.Second, web.ServeConfig{}},
+		"slow body":            {head + "\r\n", "a", 25 * time.Second, 35 * time.Second, web.ServeConfig{}},
+		"idle between":         {"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "", 110 * time.Second, 130 * time.Second, web.ServeConfig{}},
+		"slow header, limited": {"GET / HTTP/1.1\r\n", "X: y\r\n", 9 * time.Second, 11 * time.Second, own},
+		"slow body, limited":   {head + "\r\n", "a", 14 * time.Second, 17 * time.Second, own},
+		"idle, limited":        {"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "", 19 * time.Second, 21 * time.Second, own},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -179,9 +213,9 @@ func TestServeCutsSlowClients(t *testing.T) {
 					}
 					return web.WriteJSON(w, 200, true)
 				})
-				go func() {
-					done <- web.Serve(ctx, web.ServeConfig{Listener: listener, Handler: web.Wrap(web.Config{}, front)})
-				}()
+				cfg := test.cfg
+				cfg.Listener, cfg.Handler = listener, web.Wrap(web.Config{}, front)
+				go func() { done <- web.Serve(ctx, cfg) }()
 				conn := listener.dial()
 				start := time.Now()
 				var writer sync.WaitGroup

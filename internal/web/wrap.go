@@ -37,6 +37,9 @@ type Config struct {
 	// whoever it is; twice as many at once, more get 429. 0 = no limit. Loopback and
 	// Unix sockets have none: who is on this machine can do worse.
 	AddressRate int
+	// MaxBodyBytes bounds the body of a request for every route, which may take less; 0 =
+	// the routes alone decide.
+	MaxBodyBytes int64
 	// Observe is called after each request, for metrics; nil = not. route is the mux
 	// pattern, "" where none matched; status 0 means that the connection was cut
 	// before an answer.
@@ -52,7 +55,7 @@ type Config struct {
 func Wrap(cfg Config, next http.Handler) http.Handler {
 	w := &wrapper{
 		next: next, logger: cfg.Logger, now: cfg.Now, trusted: cfg.TrustedProxies,
-		hosts: newHostCheck(cfg.Hosts), limit: int64(cfg.MaxConcurrent), observe: cfg.Observe,
+		hosts: newHostCheck(cfg.Hosts), limit: int64(cfg.MaxConcurrent), maxBody: cfg.MaxBodyBytes, observe: cfg.Observe,
 	}
 	if w.logger == nil {
 		w.logger = slog.New(slog.DiscardHandler)
@@ -79,6 +82,7 @@ type wrapper struct {
 	trusted []netip.Prefix
 	hosts   hostCheck
 	limit   int64
+	maxBody int64
 	shares  *Shares
 	rate    *Limiter[netip.Prefix] // nil = no limit
 	observe func(route string, status int, d time.Duration)
@@ -111,6 +115,14 @@ func (p *wrapper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !p.hosts.allows(r.Host) {
 		c.refuse(http.StatusMisdirectedRequest, string(countersign.ReasonHostNotServed))
 		return
+	}
+	if p.maxBody > 0 && (r.ContentLength < 0 || r.ContentLength > p.maxBody) {
+		if r.ContentLength > p.maxBody {
+			drain(r)
+			c.refuse(http.StatusRequestEntityTooLarge, string(countersign.ReasonBodyTooLarge))
+			return
+		}
+		r.Body = http.MaxBytesReader(&c.writer, r.Body, p.maxBody) // no length was told
 	}
 	p.next.ServeHTTP(&c.writer, r)
 }
