@@ -11,6 +11,9 @@ import (
 type RoutePolicy struct {
 	// Service is the receiving one.
 	Service string
+	// Tenant is whose policy it is; "" = the platform's. It decides at no service of
+	// another tenant (RULES A6): when it was stored there may have been no such service.
+	Tenant string
 	// Document is the whole document as JSON.
 	Document json.RawMessage
 }
@@ -31,10 +34,22 @@ func (a *Admin) RoutePolicies(ctx context.Context) (list []RoutePolicy, err erro
 			failed = err
 			return
 		}
-		list = append(list, RoutePolicy{Service: d.RoutePolicy.Service, Document: text})
+		list = append(list, RoutePolicy{Service: d.RoutePolicy.Service, Tenant: d.Tenant, Document: text})
 	})
 	if err != nil {
 		return nil, describeObject(resource.KindRoutePolicy, err)
 	}
 	return list, failed
+}
+
+// Referrers returns the tenants whose documents may refer to a service: its own, and those
+// that it is shared with (RULES A6).
+//
+// Errors: countersign.NotFound, Unavailable.
+func (a *Admin) Referrers(ctx context.Context, service string) ([]string, error) {
+	s, err := a.registry.Service(ctx, service)
+	if err != nil {
+		return nil, describe(err)
+	}
+	return append([]string{s.Tenant}, s.SharedWith...), nil
 }

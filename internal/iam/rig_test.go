@@ -110,7 +110,7 @@ func (r *rig) token(t *testing.T, service, audience, scope string) string {
 	s, err := r.Registry.Service(t.Context(), service)
 	must(t, err)
 	minted, err := r.minter.Mint(t.Context(), rand.Text(), token.Claims{
-		Service: s.Name, ServiceUID: s.UID, Audience: audience, Scope: scope,
+		Service: s.Name, ServiceUID: s.UID, Tenant: s.Tenant, Audience: audience, Scope: scope,
 	})
 	must(t, err)
 	return minted.Token.Reveal()

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,12 +30,12 @@ const (
 type routePolicies struct {
 	mu        sync.Mutex
 	at        time.Time
-	byService map[string]servicePolicies
+	byService map[string][]admin.RoutePolicy // by name
 	// generation changes with each PoliciesChanged: what was read before is not kept.
 	generation uint64
 }
 
-// servicePolicies are those of one service, as they are sent.
+// servicePolicies are those that decide at one service, as they are sent.
 type servicePolicies struct {
 	documents []json.RawMessage // by name
 	etag      string
@@ -103,7 +104,14 @@ func (a *API) itself(r *http.Request, action string) (string, error) {
 	return "", a.refuseCaller(r, action, authn.Caller{Principal: p}, err)
 }
 
+// policiesOf returns what decides at a service: the policies of the platform, of its own
+// tenant and of those that it is shared with. A tenant's policy may be older than the
+// service that it names, and than the end of the sharing (RULES A6).
 func (a *API) policiesOf(ctx context.Context, service string) (servicePolicies, error) {
+	tenants, err := a.admin.Referrers(ctx, service)
+	if err != nil {
+		return servicePolicies{}, err
+	}
 	p := &a.policies
 	p.mu.Lock()
 	known, generation := p.byService, p.generation
@@ -124,30 +132,27 @@ func (a *API) policiesOf(ctx context.Context, service string) (servicePolicies, 
 		}
 		p.mu.Unlock()
 	}
-	if found, ok := known[service]; ok {
-		return found, nil
+	documents := []json.RawMessage{}
+	for _, policy := range known[service] {
+		if policy.Tenant == "" || slices.Contains(tenants, policy.Tenant) {
+			documents = append(documents, policy.Document)
+		}
 	}
-	return servicePolicies{documents: []json.RawMessage{}, etag: etagOf(nil)}, nil
+	return servicePolicies{documents, etagOf(documents)}, nil
 }
 
 // readPolicies reads the policies of all services: there are few, and one reading serves
 // every receiver.
-func readPolicies(ctx context.Context, from *admin.Admin) (map[string]servicePolicies, error) {
+func readPolicies(ctx context.Context, from *admin.Admin) (map[string][]admin.RoutePolicy, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), policiesTimeout)
 	defer cancel()
 	list, err := from.RoutePolicies(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the route policies: %w", err)
 	}
-	found := make(map[string]servicePolicies)
+	found := make(map[string][]admin.RoutePolicy)
 	for _, policy := range list {
-		of := found[policy.Service]
-		of.documents = append(of.documents, policy.Document)
-		found[policy.Service] = of
-	}
-	for service, of := range found {
-		of.etag = etagOf(of.documents)
-		found[service] = of
+		found[policy.Service] = append(found[policy.Service], policy)
 	}
 	return found, nil
 }

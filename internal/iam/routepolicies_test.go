@@ -1,7 +1,9 @@
 package iam_test
 
 import (
+	"context"
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
@@ -10,6 +12,7 @@ import (
 	"github.com/countersign/countersign/internal/audit"
 	"github.com/countersign/countersign/internal/iamclient"
 	"github.com/countersign/countersign/internal/keys"
+	"github.com/countersign/countersign/internal/store"
 )
 
 func (r *rig) openPolicies(t *testing.T, text string, purpose keys.Purpose) (iamclient.RoutePolicies, error) {
@@ -68,6 +71,57 @@ func TestReceiverFetchesItsRoutePolicies(t *testing.T) {
 	}
 	if doc, err = r.openPolicies(t, got.body, keys.Policy); err != nil || len(doc.Policies) != 0 || doc.Policies == nil {
 		t.Errorf("after a change: %+v, %v", doc, err)
+	}
+}
+
+// RULES A6: a tenant's policy names a service that does not exist yet. When another tenant
+// or the platform makes one of that name, the policy decides nothing there.
+func TestRuleA6PolicyOfAnotherTenantDecidesNothing(t *testing.T) {
+	t.Parallel()
+	const rules = "rules:\n  - name: all\n    from: {services: [caller]}\n    to: {methods: [GET], paths: [\"/**\"]}\n"
+	for name, test := range map[string]struct {
+		tenant string
+		shared []string
+		want   []string
+	}{
+		"its own tenant":  {"tenant: acme\n", nil, []string{"acme-policy", "platform-policy"}},
+		"another tenant":  {"tenant: other\n", nil, []string{"platform-policy"}},
+		"shared with it":  {"tenant: other\n", []string{"acme"}, []string{"acme-policy", "platform-policy"}},
+		"of the platform": {"", nil, []string{"platform-policy"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			_, err := r.client.Apply(t.Context(), iamclient.Apply{Files: files("kind: RoutePolicy\nname: acme-policy\ntenant: acme\nservice: late\n" + rules +
+				"---\nkind: RoutePolicy\nname: platform-policy\nservice: late\n" + rules)})
+			must(t, err)
+			_, err = r.client.Apply(t.Context(), iamclient.Apply{Files: files("kind: Service\nname: late\n" + test.tenant)})
+			must(t, err)
+			must(t, r.Store.Update(t.Context(), func(ctx context.Context, tx store.Tx) error {
+				s, err := tx.Service(ctx, "late")
+				if err != nil {
+					return err
+				}
+				s.SharedWith, s.Revision = test.shared, s.Revision+1
+				return tx.UpdateService(ctx, s)
+			}))
+			r.Registry.Forget("late")
+			got := r.ask(t, ask{method: "GET", path: "/system/route-policies/late", bearer: r.token(t, "late", "iam-service", "")})
+			if got.status != 200 {
+				t.Fatal(got.status, got.body)
+			}
+			doc, err := r.openPolicies(t, got.body, keys.Policy)
+			must(t, err)
+			var names []string
+			for _, text := range doc.Policies {
+				var policy struct{ Name string }
+				must(t, json.Unmarshal(text, &policy))
+				names = append(names, policy.Name)
+			}
+			if !slices.Equal(names, test.want) {
+				t.Errorf("got %v, want %v", names, test.want)
+			}
+		})
 	}
 }
 
