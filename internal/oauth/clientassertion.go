@@ -17,6 +17,7 @@ import (
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/registry"
+	"github.com/countersign/countersign/internal/resource"
 	"github.com/countersign/countersign/internal/store"
 	"github.com/countersign/countersign/verify"
 )
@@ -157,8 +158,11 @@ func (c *assertionChecker) newVerifier(service *registry.Service) (*verify.Verif
 	if name == "" {
 		name = "-" // can't be registered; the decoys answer for it
 	}
+	// A private address that is written there was allowed when it was stored (RULES A8); one
+	// that a name turns out to have is not (RULES C2).
 	entry := verify.Issuer{URL: name, Subject: verify.Service, Profile: verify.OIDC, JWKSURL: service.JWKSURI,
-		Algorithms: []string{verify.ES256, verify.RS256, verify.EdDSA}}
+		AllowPrivateAddresses: resource.NamesPrivateAddress(service.JWKSURI),
+		Algorithms:            []string{verify.ES256, verify.RS256, verify.EdDSA}}
 	if service.JWKSURI == "" {
 		source := &clientKeys{decoys: &c.decoys}
 		if len(service.JWKS) > 0 {

@@ -36,3 +36,10 @@ func checkURL(text string, mayBeHTTP bool) (problem string, reserved bool) {
 	}
 	return "", reserved || addr.IsPrivate() || addr.IsLoopback()
 }
+
+// NamesPrivateAddress reports whether the text of an https URL names a private address or a
+// loopback, which only a super-admin and the server's configuration may write (RULES A8).
+func NamesPrivateAddress(text string) bool {
+	problem, reserved := checkURL(text, false)
+	return problem == "" && reserved
+}

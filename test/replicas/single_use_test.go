@@ -25,17 +25,17 @@ type signer struct {
 	jwks string
 }
 
-func newSigner(t *testing.T) signer {
+func newSigner(t *testing.T, kid string) signer {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: "k1"}}, nil)
+	s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: kid}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	jwks, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k1", Algorithm: "ES256", Use: "sig"}}})
+	jwks, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: kid, Algorithm: "ES256", Use: "sig"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func (r *replica) send(t *testing.T, assertion string) (int, string) {
 func TestRuleB2AssertionIsGoodOnceOnAllReplicas(t *testing.T) {
 	t.Parallel()
 	cluster := storetest.NewCluster(t)
-	dsn, master, keys := cluster.NewDatabase(t), newMaster(t), newSigner(t)
+	dsn, master, keys := cluster.NewDatabase(t), newMaster(t), newSigner(t, "k1")
 	a, b := start(t, dsn, master, issuer), start(t, dsn, master, issuer)
 	_, err := a.admin.Apply(t.Context(), iamclient.Apply{Files: []iamclient.File{{Name: "f.yaml",
 		Content: fmt.Sprintf("kind: Service\nname: signing-service\naudiences: [parse-service]\njwks: %s\n", keys.jwks)}}})
