@@ -27,6 +27,9 @@ const (
 	maxPolicyBytes = 4 << 20
 )
 
+// MaxBytes bounds the policies of one service as JSON: what is fetched has them in base64.
+const MaxBytes = maxPolicyBytes*3/4 - 64<<10
+
 // TokenSource brings the token of the receiving service itself.
 type TokenSource interface {
 	// ServiceToken returns a token for an audience.

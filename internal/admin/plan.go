@@ -64,6 +64,9 @@ func (p *plan) make(ctx context.Context, in reads) error {
 	if err := p.lint(ctx); err != nil {
 		return err
 	}
+	if err := p.checkPolicies(ctx); err != nil {
+		return err
+	}
 	return p.problems.Err()
 }
 

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 
 	"github.com/countersign/countersign/internal/resource"
 )
@@ -25,11 +26,7 @@ func (a *Admin) RoutePolicies(ctx context.Context) (list []RoutePolicy, err erro
 	var failed error
 	err = all(ctx, a.store, resource.KindRoutePolicy, func(r *row) {
 		d := r.document
-		text, err := json.Marshal(struct {
-			Kind string `json:"kind"`
-			Name string `json:"name"`
-			*resource.RoutePolicy
-		}{d.Kind, d.Name, d.RoutePolicy})
+		text, err := policyJSON(d)
 		if err != nil {
 			failed = err
 			return
@@ -52,4 +49,17 @@ func (a *Admin) Referrers(ctx context.Context, service string) ([]string, error)
 		return nil, describe(err)
 	}
 	return append([]string{s.Tenant}, s.SharedWith...), nil
+}
+
+// policyJSON is a route policy as receivers get it.
+func policyJSON(d *resource.Document) (json.RawMessage, error) {
+	text, err := json.Marshal(struct {
+		Kind string `json:"kind"`
+		Name string `json:"name"`
+		*resource.RoutePolicy
+	}{d.Kind, d.Name, d.RoutePolicy})
+	if err != nil {
+		return nil, fmt.Errorf("encode a route policy: %w", err)
+	}
+	return text, nil
 }

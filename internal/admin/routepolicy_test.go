@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -55,4 +56,47 @@ func TestRoutePolicyThatDoesNotCompileIsRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// manyRules is a policy of n rules with a path of that many bytes each.
+func manyRules(name, tenant string, n, path int) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "---\nkind: RoutePolicy\nname: %s\nservice: late\n", name)
+	if tenant != "" {
+		fmt.Fprintf(&text, "tenant: %s\n", tenant)
+	}
+	text.WriteString("rules:\n")
+	for i := range n {
+		fmt.Fprintf(&text, "  - name: r-%d\n    from: {services: [b]}\n    to: {methods: [GET], paths: [/%0*d]}\n", i, path, i)
+	}
+	return text.String()
+}
+
+// Policies that receivers could not take together are not saved: a receiver would go on
+// with those before.
+func TestRoutePoliciesThatNoReceiverCouldTakeAreRefused(t *testing.T) {
+	t.Parallel()
+	one := func(r *rig, text string) error {
+		_, err := r.Apply(t.Context(), super(), request(text))
+		return err
+	}
+	r := newRig(t)
+	full := ""
+	for i := range 50 {
+		full += manyRules(fmt.Sprintf("p-%d", i), "", 31, 1900)
+	}
+	must(t, one(r, full))
+	// One more is too much, by itself or for a tenant beside the platform's.
+	const more = "more"
+	for _, tenant := range []string{"", "acme"} {
+		err := one(r, manyRules(more, tenant, 31, 1900))
+		wantRefused(t, err, countersign.Invalid, countersign.ReasonResourceInvalid)
+		if !strings.Contains(err.Error(), ": rules: are larger than") {
+			t.Errorf("got %v", err)
+		}
+	}
+	must(t, one(r, manyRules("p-0", "", 1, 1)))
+	must(t, one(r, manyRules(more, "acme", 15, 1900)))
+	// What another tenant says of the service takes nothing of acme's room.
+	must(t, one(r, manyRules("others", "other", 31, 1900)))
 }
