@@ -220,3 +220,25 @@ func TestApplyRefusesByState(t *testing.T) {
 		wantRefused(t, err, countersign.Invalid, countersign.ReasonNameInvalid)
 	}
 }
+
+// The event of a change names the fields that changed and nothing that is in them: a
+// client's keys and what an issuer may assert are not exchanged unnoticed.
+func TestApplyTellsWhichFieldsChanged(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	const service = "kind: Service\nname: a\naudiences: [b]\nquota: {tokens_per_minute: 5}\n"
+	r.apply(t, request(service+"---\n"+oneIssuer))
+	r.apply(t, request("kind: Service\nname: a\naudiences: [b, c]\njwks_uri: https://keys.example.com/a\n---\n"+oneIssuer+"may_assert: {scopes: [docs]}\n"))
+	for action, want := range map[string]string{
+		"service.change": " changed=audiences,jwks_uri,quota", "issuer.change": " changed=may_assert",
+	} {
+		events := r.Events(t, audit.Query{Action: action})
+		if len(events) != 1 || !strings.HasSuffix(events[0].Detail, want) || strings.Contains(events[0].Detail, "keys.example.com") {
+			t.Errorf("%s: %+v, want %q", action, events, want)
+		}
+	}
+	r.apply(t, owned("team", service))
+	if events := r.Events(t, audit.Query{Action: "service.create"}); strings.Contains(events[0].Detail, "changed=") {
+		t.Errorf("created: %+v", events[0])
+	}
+}

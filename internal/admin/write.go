@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/countersign/countersign"
@@ -38,6 +39,9 @@ func (p *plan) write(ctx context.Context, tx store.Tx, c *change) error {
 			return fmt.Errorf("apply %s %s: %w", s.told.Kind, s.told.Name, err)
 		}
 		detail += fmt.Sprintf(" revision=%d", s.told.Revision)
+		if s.told.Action == ApplyChanged {
+			detail += changedFields(s.told.Before, s.told.After)
+		}
 		if s.told.Owner != "" {
 			detail += " owner=" + s.told.Owner
 		}
@@ -117,4 +121,39 @@ func writeObject(ctx context.Context, tx store.Tx, s *step, now time.Time) (deta
 		return detail, tx.CreateObject(ctx, row)
 	}
 	return detail, tx.UpdateObject(ctx, row)
+}
+
+// changedFields tells which fields differ between two canonical documents, without what is
+// in them: " changed=jwks,quota"; "" = only the owner does.
+func changedFields(before, after []byte) string {
+	old, left := topFields(before), topFields(after)
+	var changed []string
+	for name, text := range left {
+		if old[name] != text {
+			changed = append(changed, name)
+		}
+	}
+	for name := range old {
+		if _, ok := left[name]; !ok {
+			changed = append(changed, name)
+		}
+	}
+	if len(changed) == 0 {
+		return ""
+	}
+	slices.Sort(changed)
+	return " changed=" + strings.Join(changed, ",")
+}
+
+// topFields cuts a canonical document into its fields: what is within one is indented.
+func topFields(document []byte) map[string]string {
+	fields := make(map[string]string)
+	name := ""
+	for line := range strings.Lines(string(document)) {
+		if !strings.HasPrefix(line, " ") {
+			name, _, _ = strings.Cut(line, ":")
+		}
+		fields[name] += line
+	}
+	return fields
 }
