@@ -68,9 +68,31 @@ type intake struct {
 	space   chan struct{} // closed when there is room again; nil = nobody waits
 	closed  bool
 	held    bool // nobody empties the queue now: who finds it full does not wait
+
+	expected int64         // how many commits the writer waits for; 0 = it does not
+	complete chan struct{} // told when they are there
 }
 
-func newIntake() *intake { return &intake{batch: &batch{done: make(chan struct{})}} }
+func newIntake() *intake {
+	return &intake{batch: &batch{done: make(chan struct{})}, complete: make(chan struct{}, 1)}
+}
+
+// expect reports whether that many commits wait for the next block. If not, complete is
+// told when they do.
+func (in *intake) expect(commits int64) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	select {
+	case <-in.complete: // of an earlier time
+	default:
+	}
+	in.expected = 0
+	if in.batch.count >= commits {
+		return true
+	}
+	in.expected = commits
+	return false
+}
 
 // join puts an encoded event into the batch that is next, and returns that batch. It
 // waits while the batch is full.
@@ -86,6 +108,10 @@ func (in *intake) join(ctx context.Context, text []byte, at time.Time) (*batch, 
 			b.text = append(b.text, text...)
 			b.count++
 			b.span.add(at)
+			if in.expected > 0 && b.count >= in.expected {
+				in.expected = 0
+				signal(in.complete)
+			}
 			in.mu.Unlock()
 			return b, nil
 		}

@@ -59,19 +59,24 @@ func (l *Log) write() {
 
 // gather lets more commits join the next block when many came for the last one. A
 // commit costs the same for one event as for fifty: under load a pause of a
-// millisecond buys a third more of them, and alone nobody waits.
+// millisecond buys a third more of them, and alone nobody waits. A small crowd is soon
+// complete, and then waits no longer.
 func (l *Log) gather(crowd int) {
-	var pause time.Duration
+	pause, enough := time.Millisecond, crowd
 	switch {
 	case crowd >= 32:
-		pause = 2 * time.Millisecond
-	case crowd >= 4:
-		pause = time.Millisecond
-	default:
+		pause, enough = 2*time.Millisecond, maxBatchEvents
+	case crowd < 4:
 		return
 	}
+	if l.in.expect(int64(enough)) {
+		return
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
 	select {
-	case <-time.After(pause):
+	case <-timer.C:
+	case <-l.in.complete:
 	case <-l.stop:
 	}
 }
