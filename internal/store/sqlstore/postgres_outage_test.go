@@ -270,7 +270,7 @@ func TestPostgresLockTimeout(t *testing.T) {
 func TestPostgresIdleTransactionEnds(t *testing.T) {
 	t.Parallel()
 	dsn := storetest.Postgres(t).NewDatabase(t)
-	stuck, err := sqlstore.OpenPostgres(t.Context(), dsn, sqlstore.PostgresOptions{IdleTimeout: 50 * time.Millisecond})
+	stuck, err := sqlstore.OpenPostgres(t.Context(), dsn, sqlstore.PostgresOptions{IdleTimeout: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
