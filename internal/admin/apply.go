@@ -183,11 +183,12 @@ func mayApply(actor Actor, fromConfig bool, d *resource.Document) error {
 	case d.Role != nil:
 		host = d.Role.HostFields()
 	}
-	for _, path := range host {
+	if len(host) > 0 {
+		msg := "only a super-admin may name plain http and private addresses"
 		if d.Role != nil {
-			return deny(path, countersign.ReasonNotAdministrator, "only a super-admin may broker credentials of a real cloud")
+			msg = "only a super-admin may broker credentials of a real cloud"
 		}
-		return deny(path, countersign.ReasonNotAdministrator, "only a super-admin may name plain http and private addresses")
+		return deny(host[0], countersign.ReasonNotAdministrator, msg)
 	}
 	if d.Service != nil {
 		for i, scope := range d.Service.Scopes {

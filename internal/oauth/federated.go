@@ -68,10 +68,10 @@ func (f *federation) identity(ctx context.Context, c credentials) (trust.Identit
 // clientError gives every failure to prove a client the same words, and keeps those that
 // are not the client's apart.
 func clientError(err error) error {
-	switch code := countersign.CodeOf(err); {
-	case code == countersign.Throttled:
+	switch countersign.CodeOf(err) {
+	case countersign.Throttled:
 		return err
-	case code == countersign.Upstream, code == countersign.Unavailable, code == countersign.Internal:
+	case countersign.Upstream, countersign.Unavailable, countersign.Internal:
 		var known *countersign.Error
 		wrapped := countersign.WrapError(countersign.Unavailable, countersign.ReasonOf(err), "the client's proof can't be checked now", err)
 		if errors.As(err, &known) {

@@ -46,9 +46,9 @@ func (d *awsDocument) allows(action, bucket, key string, list, ofBucket bool) bo
 			case "StringLike":
 				holds = holds && list && like
 			case "StringNotEquals":
-				holds = holds && !(list && equal)
+				holds = holds && (!list || !equal)
 			case "StringNotLike":
-				holds = holds && !(list && like)
+				holds = holds && (!list || !like)
 			default:
 				panic(operator)
 			}

@@ -100,10 +100,10 @@ func (h *Handler) errorWriter(signed func(*http.Request) bool) web.ErrorWriter {
 		wire := wireErrorOf(err, signed(r))
 		message := countersign.MessageOf(err)
 		fault := "Sender"
-		switch {
-		case wire.status == http.StatusInternalServerError:
+		switch wire.status {
+		case http.StatusInternalServerError:
 			message, fault = sayInternal, "Receiver"
-		case wire.status == http.StatusServiceUnavailable:
+		case http.StatusServiceUnavailable:
 			message, fault = sayUnavailable, "Receiver"
 			if w.Header().Get("Retry-After") == "" {
 				web.SetRetryAfter(w.Header(), time.Second)
