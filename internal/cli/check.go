@@ -122,7 +122,11 @@ func (c *checkCommand) stored(ctx context.Context, p *Process) ([]lint.Finding, 
 			}
 		}
 	}
-	return append(findings, lint.Check(documents, lint.Lookup{})...), nil
+	findings = append(findings, lint.Check(documents, lint.Lookup{})...)
+	for i := range findings {
+		findings[i].Line, findings[i].Column = 0, 0 // of no file that anybody has
+	}
+	return findings, nil
 }
 
 // unread is why documents could not be read, as findings.
