@@ -51,11 +51,17 @@ func (p *plan) checkReferences(ctx context.Context, d *resource.Document) error 
 		if err != nil {
 			return describe(err)
 		}
-		if target != nil && target.Tenant != d.Tenant && !slices.Contains(target.SharedWith(), d.Tenant) {
+		if target != nil && !isForAll(target) && target.Tenant != d.Tenant && !slices.Contains(target.SharedWith(), d.Tenant) {
 			p.problems.Add(d.Problem(r.path, "the "+r.kind+" belongs to another tenant, and is not shared with "+d.Tenant))
 		}
 	}
 	return nil
+}
+
+// isForAll: an issuer of the platform may be trusted by everybody's documents. It asserts what
+// its own document lets it, and opens nothing but what trusts it.
+func isForAll(target *resource.Document) bool {
+	return target.Kind == resource.KindIssuer && target.Tenant == ""
 }
 
 // target returns what a reference will mean; nil = nothing.

@@ -33,6 +33,7 @@ audiences: [countersign]
 ---
 kind: Service
 name: document-service
+tenant: acme # may trust an issuer of the platform (RULES A6)
 audiences: [parse-service, sts]
 trust:
   - kubernetes: {issuer: cluster, service_account: docs/document-service}
