@@ -60,7 +60,8 @@ func parseHeader(r *http.Request) (a authorization, err error) {
 }
 
 // parsePresigned reads the query of a presigned URL. checkKeys sees to it that nothing
-// is there twice.
+// is there twice. The SDKs' presigned requests to the STS say nothing of an expiry: they are
+// as good as a signed header, 15 minutes. At S3 it is required.
 //
 // Source: AWS IAM User Guide, "Create a signed AWS API request", "Query string parameters".
 func parsePresigned(query []parameter) (authorization, error) {
@@ -73,8 +74,8 @@ func parsePresigned(query []parameter) (authorization, error) {
 		{queryAlgorithm, &name}, {queryCredential, &a.credential}, {queryDate, &a.date},
 		{queryExpires, &a.expires}, {querySignedHeaders, &a.signedHeaders}, {querySignature, &a.signature},
 	} {
-		*p.into, _ = value(query, p.key)
-		if *p.into == "" {
+		var found bool
+		if *p.into, found = value(query, p.key); *p.into == "" && (found || p.key != queryExpires) {
 			return a, a.fail(countersign.ReasonParameterMissing, "the query lacks "+p.key)
 		}
 	}

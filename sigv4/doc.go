@@ -19,7 +19,8 @@
 //   - Host, every X-Amz-* header that is there, and the session token are signed. So is
 //     the whole query.
 //   - The date of the scope is that of X-Amz-Date. That is at most 15 minutes from ours; a
-//     presigned URL lives from 1 second to 7 days.
+//     presigned URL lives from 1 second to 7 days, and for 15 minutes where it does not
+//     say (S3 requires it).
 //   - The service of the scope is the one that was asked ([VerifyOptions].Service).
 //   - The body is the one that was signed. UNSIGNED-PAYLOAD, the STREAMING-* forms and a
 //     body that is checked later are refused unless the caller allows them.

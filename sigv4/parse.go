@@ -49,7 +49,8 @@ type Request struct {
 	Time time.Time
 	// Presigned: the query authenticates.
 	Presigned bool
-	// Expires is how long after Time a presigned request is good, 1 s to 7 days; else 0.
+	// Expires is how long after Time a presigned request is good, 1 s to 7 days; else 0. It
+	// is 15 minutes when the request does not say, which is allowed outside of S3.
 	Expires time.Duration
 	// SessionToken is X-Amz-Security-Token; zero when there is none.
 	SessionToken countersign.Secret
@@ -178,11 +179,9 @@ func (q *Request) understand(a *authorization) error {
 		return a.fail(countersign.ReasonParameterInvalid, "the signature is malformed")
 	}
 	if a.presigned {
-		seconds, err := strconv.ParseUint(a.expires, 10, 32)
-		if err != nil || a.expires[0] == '0' || seconds > uint64(MaxExpires/time.Second) {
+		if q.Expires, ok = parseExpires(a.expires, q.Scope.Service); !ok {
 			return a.fail(countersign.ReasonParameterInvalid, "X-Amz-Expires is not from 1 to 604800 seconds")
 		}
-		q.Expires = time.Duration(seconds) * time.Second
 	}
 	q.signed.date = a.date
 	names, ok := parseSignedHeaders(a.signedHeaders)
@@ -191,6 +190,15 @@ func (q *Request) understand(a *authorization) error {
 	}
 	q.SignedHeaders = names
 	return nil
+}
+
+// parseExpires reads X-Amz-Expires: digits, in one spelling.
+func parseExpires(text, service string) (time.Duration, bool) {
+	if text == "" {
+		return MaxSkew, PathAuto.resolve(service) != PathObject
+	}
+	seconds, err := strconv.ParseUint(text, 10, 32)
+	return time.Duration(seconds) * time.Second, err == nil && text[0] != '0' && seconds <= uint64(MaxExpires/time.Second)
 }
 
 // readSaid reads what a header says in one form and the query in the other.
