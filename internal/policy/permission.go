@@ -133,8 +133,6 @@ func checkBucket(text string, open bool) (problem string) {
 		return "must name a bucket"
 	case strings.Contains(text, "*"):
 		return "must name one bucket: there are no wildcards"
-	case plain == "" && open:
-		return "" // templates only
 	case len(plain) > maxBucketBytes || strings.Contains(plain, ".."):
 		return bucketForm
 	}
@@ -144,7 +142,7 @@ func checkBucket(text string, open bool) (problem string) {
 			return bucketForm
 		}
 	}
-	if !open && (plain[0] == '-' || plain[0] == '.') {
+	if plain[0] == '-' || plain[0] == '.' {
 		return bucketForm
 	}
 	return ""
@@ -158,15 +156,13 @@ func checkPrefix(text string, open bool) (problem string) {
 	switch {
 	case problem != "":
 		return problem
-	case len(text) > maxKeyBytes:
-		return fmt.Sprintf("is longer than %d bytes", maxKeyBytes)
 	case strings.Contains(plain, "*"):
 		return "is literal, without wildcards: one that ends in / covers what starts with it"
 	case !utf8.ValidString(plain) || strings.ContainsFunc(plain, isControl):
 		return "has characters that are not printable"
 	case strings.Contains(plain, `\`):
 		return "must not have a backslash"
-	case text != "" && !plainKey(text):
+	case text != "" && !plainKey(plain):
 		return `must not start with / and have no empty, "." and ".." segments`
 	}
 	return ""

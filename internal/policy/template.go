@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -51,9 +52,12 @@ func pieces(text string) (list []piece, problem string) {
 	return list, ""
 }
 
-// closed returns the text without its templates, which there must not be unless they may
-// be open.
+// closed returns the text with a letter for each template, which there must not be unless
+// they may be open.
 func closed(text string, open bool) (plain, problem string) {
+	if len(text) > maxKeyBytes {
+		return "", fmt.Sprintf("is longer than %d bytes", maxKeyBytes)
+	}
 	list, problem := pieces(text)
 	for _, p := range list {
 		switch {
@@ -61,6 +65,8 @@ func closed(text string, open bool) (plain, problem string) {
 			plain += p.text
 		case !open:
 			return "", "has an open template"
+		default:
+			plain += "x"
 		}
 	}
 	return plain, problem
