@@ -54,7 +54,7 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func (s *Server) serveAPI(ctx context.Context) error {
-	cfg := s.serving(s.listeners.api, s.wrap("api", s.hosts(), oneSlash(s.mux)))
+	cfg := s.serving(s.listeners.api, s.wrap("api", s.hosts(), doubleSlash(s.mux, s.sts)))
 	cfg.TLS, cfg.MaxConnections = s.tls, int(s.cfg.Limits.Connections)
 	return web.Serve(ctx, cfg)
 }

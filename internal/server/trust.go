@@ -66,14 +66,16 @@ func (s *Server) newSTS() (*sts.Handler, error) {
 	})
 }
 
-// oneSlash lets "//" through to the STS: some clients double the slash of their endpoint,
-// and the mux would redirect them, which no POST survives.
-func oneSlash(next http.Handler) http.Handler {
+// doubleSlash takes "//" to the STS: some clients double the slash of their endpoint, and the
+// mux would redirect them, which no POST survives. The path stays as it was signed.
+func doubleSlash(mux *http.ServeMux, root http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "//" && r.URL.RawPath == "" && r.Method == http.MethodPost {
-			r.URL.Path = "/"
+			r.Pattern = sts.RootPattern
+			root.ServeHTTP(w, r)
+			return
 		}
-		next.ServeHTTP(w, r)
+		mux.ServeHTTP(w, r)
 	})
 }
 

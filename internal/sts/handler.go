@@ -93,19 +93,23 @@ func New(cfg Config) (*Handler, error) {
 	return h, nil
 }
 
-// Routes returns every URL of this front door. The server takes "//" for "/".
+// RootPattern is the route of what is posted to the root. What is posted to "//", which no
+// mux routes, is for [Handler.ServeHTTP] as well.
+const RootPattern = "POST /{$}"
+
+// Routes returns every URL of this front door.
 func (h *Handler) Routes() []Route {
-	serve := http.HandlerFunc(h.serve)
+	serve := http.HandlerFunc(h.ServeHTTP)
 	refuse := http.HandlerFunc(h.methodNotAllowed)
 	return []Route{
-		{"POST /{$}", serve},
+		{RootPattern, serve},
 		{"POST /sts", serve}, {"GET /sts", serve}, {"/sts", refuse},
 		{"POST /sts/{$}", serve}, {"GET /sts/{$}", serve}, {"/sts/{$}", refuse},
 	}
 }
 
-// serve runs one action.
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP runs one action.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	signed := false
 	web.Handle(h.cfg.Logger, h.errorWriter(func(*http.Request) bool { return signed }), func(w http.ResponseWriter, r *http.Request) error {
 		d := h.newDecision(r.Context())

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 
 	"github.com/countersign/countersign/authtest"
@@ -191,6 +193,21 @@ func TestSignedRequestsRefuse(t *testing.T) {
 	} {
 		if got := send(t, "POST", w.URL+"/sts", test.body, test.header); got.status != test.status || got.code != test.code {
 			t.Errorf("%s: %d %s, want %d %s", name, got.status, got.code, test.status, test.code)
+		}
+	}
+}
+
+// TestSignedPaths: what is signed for any of our paths is taken there, whether its client
+// normalises paths or not.
+func TestSignedPaths(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.session(t, w.token(t, "build:main", nil))
+	for _, path := range []string{"", "/", "//", "/sts", "/sts/"} {
+		client := sts.New(sts.Options{Region: "us-east-1", BaseEndpoint: aws.String(w.URL + path), RetryMaxAttempts: 1,
+			Credentials: w.client(c).Options().Credentials})
+		if _, err := client.GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{}); err != nil {
+			t.Errorf("%q: %v", path, err)
 		}
 	}
 }
