@@ -1,4 +1,4 @@
-// Package resource reads the documents in which services, issuers and route policies
+// Package resource reads the documents in which services, issuers, roles and route policies
 // are written down (YAML or JSON), and writes them in one canonical form. It decides
 // what a document means by itself: which kinds and fields there are, what a value may
 // be, where in the file a mistake is and what was probably meant. A document that is

@@ -94,12 +94,14 @@ type Issuer struct {
 	Profile    string   `json:"profile"`
 	Audiences  []string `json:"audiences"`
 	Algorithms []string `json:"algorithms,omitempty"`
-	// JWKSURI is "" for discovery.
-	JWKSURI               string    `json:"jwks_uri,omitempty"`
-	AllowPrivateAddresses bool      `json:"allow_private_addresses,omitempty"`
-	Claims                Claims    `json:"claims,omitzero"`
-	TokenUse              string    `json:"token_use,omitempty"`
-	MayAssert             MayAssert `json:"may_assert,omitzero"`
+	// JWKS are the issuer's keys where they are written down: then nothing is fetched.
+	// JWKSURI is where they are else; "" = by discovery.
+	JWKS                  json.RawMessage `json:"jwks,omitempty"`
+	JWKSURI               string          `json:"jwks_uri,omitempty"`
+	AllowPrivateAddresses bool            `json:"allow_private_addresses,omitempty"`
+	Claims                Claims          `json:"claims,omitzero"`
+	TokenUse              string          `json:"token_use,omitempty"`
+	MayAssert             MayAssert       `json:"may_assert,omitzero"`
 	// SharedWith are other tenants whose documents may refer to it (RULES A6).
 	SharedWith []string `json:"shared_with,omitempty"`
 }

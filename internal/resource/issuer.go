@@ -40,6 +40,14 @@ func readIssuer(f *fields) *Issuer {
 			f.wrong("jwks_uri", problem)
 		}
 	}
+	if i.JWKS = readJWKS(f.inner("jwks")); f.has("jwks") {
+		switch {
+		case f.has("jwks_uri"):
+			f.wrong("jwks_uri", "is given beside jwks: use one of them")
+		case i.JWKS == nil && !slices.Contains(f.failed, "jwks"):
+			f.wrong("jwks", "must have a key: without jwks they are discovered")
+		}
+	}
 	f.oneOf("subject", i.Subject, subjects)
 	f.oneOf("profile", i.Profile, profiles)
 	f.oneOf("token_use", i.TokenUse, tokenUses)

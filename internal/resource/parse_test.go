@@ -253,7 +253,7 @@ func TestParseSecretsStayOut(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{service, issuer, policy + "  - name: r\n    from: {services: [a]}\n    to: {methods: [GET], paths: [/x]}\n    when: |\n      a\n      b\n", service + "---\n" + issuer,
+	for _, seed := range []string{service, issuer, interfaceRole, interfaceService, policy + "  - name: r\n    from: {services: [a]}\n    to: {methods: [GET], paths: [/x]}\n    when: |\n      a\n      b\n", service + "---\n" + issuer,
 		service + "jwks: {keys: [{kty: OKP, crv: Ed25519, x: AAAA}]}\n", "{\"kind\": \"Service\", \"name\": \"a\"}", "? [a]\n: &x *y\n", "a: !!b c\n<<: *a\n", "- - - -\n", "%TAG\n---\n"} {
 		f.Add([]byte(seed))
 	}

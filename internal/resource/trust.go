@@ -137,7 +137,7 @@ func (d *Document) SharedWith() []string {
 var proofs = []string{"oidc", "kubernetes", "github", "aws", "service"}
 
 // readTrust reads statements. A service's may only be proofs that it can show instead of
-// its secret: tokens of others.
+// its secret, none of which is a token of ours.
 func readTrust(f *fields, ofRole bool) []TrustStatement {
 	var list []TrustStatement
 	if list, ok := f.values["trust"].(*ast.SequenceNode); ok && len(list.Values) == 0 {
