@@ -129,7 +129,7 @@ func issuerOf(row store.Object) (trust.Issuer, error) {
 	}
 	return trust.Issuer{
 		Name: row.Name, UID: row.UID, URL: d.URL, Tenant: row.Tenant, Revision: row.Revision,
-		Subject: d.Subject, Profile: d.Profile, TokenUse: d.TokenUse, JWKSURI: d.JWKSURI,
+		Subject: d.Subject, Profile: d.Profile, TokenUse: d.TokenUse, JWKS: d.JWKS, JWKSURI: d.JWKSURI,
 		Audiences: d.Audiences, Algorithms: d.Algorithms, AllowPrivateAddresses: d.AllowPrivateAddresses, Claims: claims,
 		MayAssert: trust.MayAssert{Tenants: d.MayAssert.Tenants, Roles: d.MayAssert.Roles, Scopes: d.MayAssert.Scopes},
 	}, nil

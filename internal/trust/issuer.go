@@ -25,7 +25,9 @@ type Issuer struct {
 	// Subject is one of SubjectUser, SubjectService, SubjectWorkload. Profile is oidc or
 	// cognito, TokenUse id or access with cognito.
 	Subject, Profile, TokenUse string
-	// JWKSURI is "" for discovery.
+	// JWKS are the issuer's keys, a JWK set; then nothing is fetched. JWKSURI is where they
+	// are else, "" for discovery.
+	JWKS    []byte
 	JWKSURI string
 	// Audiences are required. Algorithms: none = RS256 and ES256.
 	Audiences, Algorithms []string
@@ -70,6 +72,13 @@ func (i *Issuer) verifyIssuer() (verify.Issuer, error) {
 		Claims: verify.ClaimNames{
 			Service: i.Claims.Service, Roles: i.Claims.Roles, Tenant: i.Claims.Tenant, Scopes: i.Claims.Scopes,
 		},
+	}
+	if len(i.JWKS) > 0 {
+		keys, err := verify.ParseJWKS(i.JWKS)
+		if err != nil {
+			return v, i.wrong("its keys can't be read")
+		}
+		v.Keys = keys
 	}
 	if len(i.Algorithms) > 0 {
 		v.Algorithms = i.Algorithms
