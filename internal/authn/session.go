@@ -92,11 +92,7 @@ func (s *Sessions) open(signed *sigv4.Request) (session.Session, countersign.Sec
 
 // alive holds a session against what is true now.
 func (s *Sessions) alive(ctx context.Context, opened session.Session) (*Session, error) {
-	revoked, err := s.cfg.Registry.SessionRevoked(ctx, registry.SessionFacts{
-		AccessKeyID: opened.AccessKeyID, Role: opened.Role, RoleUID: opened.RoleUID,
-		Service: opened.Service, ServiceUID: opened.ServiceUID, Issuer: opened.Issuer, Subject: opened.Subject,
-		JTI: opened.TokenID, KID: opened.KID, SealedBy: opened.SealedBy, IssuedAt: opened.IssuedAt,
-	})
+	revoked, err := s.cfg.Registry.SessionRevoked(ctx, registry.FactsOf(opened))
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it has its words
 	}

@@ -34,22 +34,14 @@ func (s *Server) openTrust() (err error) {
 	return err
 }
 
-// brokerKeyTimeout bounds the making of the first broker key.
+// brokerKeyTimeout bounds the making of the first broker key: most deployments never need
+// one, and an RSA key is slow to make.
 const brokerKeyTimeout = 5 * time.Second
 
-// brokerSigner makes the first broker key when it is asked for: most deployments never need
-// one, and an RSA key is slow to make.
 func (s *Server) brokerSigner() (*keys.Signer, error) {
-	signer, err := s.keys.Signer(keys.Broker)
-	if err == nil {
-		return signer, nil
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), brokerKeyTimeout)
 	defer cancel()
-	if err := s.admin.MaintainKeys(ctx); err != nil {
-		return nil, err
-	}
-	return s.keys.Signer(keys.Broker)
+	return s.admin.BrokerSigner(ctx)
 }
 
 // newSTS makes the front door of the STS.

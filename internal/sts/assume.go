@@ -198,7 +198,7 @@ func (h *Handler) mint(ctx context.Context, a *assumption) (session.Credentials,
 
 // notBorn refuses a session that would be born revoked (RULES E3).
 func (h *Handler) notBorn(made session.Session) error {
-	if from := h.cfg.Registry.MintSessionFrom(factsOf(made)); made.IssuedAt.Before(from) {
+	if from := h.cfg.Registry.MintSessionFrom(registry.FactsOf(made)); made.IssuedAt.Before(from) {
 		return comeBack(from.Sub(h.cfg.Now()), "sessions like this one were revoked just now")
 	}
 	return nil
@@ -254,9 +254,10 @@ func (h *Handler) fromAWS(ctx context.Context, a *assumption) (session.Credentia
 const maxBrokered = time.Hour
 
 // confirm is asked when the event is on disk, right before the credentials leave: what was
-// decided at the start may have been undone since.
+// decided at the start may have been undone since. A revocation that came in between covers
+// the proof and not the session, which is younger.
 //
-// Errors: countersign.Denied, Unavailable.
+// Errors: countersign.Denied, BadToken, Unavailable.
 func (h *Handler) confirm(ctx context.Context, a *assumption, made session.Session) error {
 	role, err := h.lookUp(ctx, a.role.Name)
 	if err != nil {
@@ -265,17 +266,35 @@ func (h *Handler) confirm(ctx context.Context, a *assumption, made session.Sessi
 	if role.UID != a.role.UID || role.Revision != a.role.Revision {
 		return comeBack(0, "the role was changed while the request was under way")
 	}
+	if revoked, err := h.cfg.Registry.Revoked(ctx, h.proofFacts(&a.identity)); err != nil || revoked {
+		return endedMeanwhile(err)
+	}
 	if a.role.Broker != nil {
 		return nil
+	}
+	if revoked, err := h.cfg.Registry.SessionRevoked(ctx, registry.FactsOf(made)); err != nil || revoked {
+		return endedMeanwhile(err)
 	}
 	return h.notBorn(made)
 }
 
-func factsOf(s session.Session) registry.SessionFacts {
-	return registry.SessionFacts{
-		AccessKeyID: s.AccessKeyID, Role: s.Role, RoleUID: s.RoleUID, Service: s.Service, ServiceUID: s.ServiceUID,
-		Issuer: s.Issuer, Subject: s.Subject, JTI: s.TokenID, KID: s.KID, SealedBy: s.SealedBy, IssuedAt: s.IssuedAt,
+// endedMeanwhile is for what was revoked between the proof and the answer.
+func endedMeanwhile(err error) error {
+	if err != nil {
+		return fmt.Errorf("look for revocations: %w", err)
 	}
+	return countersign.NewError(countersign.BadToken, countersign.ReasonTokenRevoked, "the proof was revoked while the request was under way")
+}
+
+// proofFacts are what a revocation of the proof goes by.
+func (h *Handler) proofFacts(id *trust.Identity) registry.TokenFacts {
+	f := registry.TokenFacts{Issuer: id.Issuer, IssuedAt: id.IssuedAt}
+	if id.Kind != trust.KindService {
+		f.Foreign, f.Subject = true, id.Subject
+		return f
+	}
+	f.JTI, f.KID, f.Service, f.ServiceUID = id.TokenID, id.KID, id.Service, id.ServiceUID
+	return f
 }
 
 // comeBack tells a client to ask again, in a second at the earliest and an hour at the latest.
