@@ -63,7 +63,69 @@ func (p *plan) lint(ctx context.Context) (err error) {
 		told := &p.steps[i].told
 		told.Warnings = warnings[[2]string{told.Kind, told.Name}]
 	}
+	return p.lintRoles(ctx)
+}
+
+// lintRoles refuses an issuer that makes an error of what a stored role says of it: a
+// role's rules depend on whose tokens anybody can get.
+func (p *plan) lintRoles(ctx context.Context) error {
+	changed := make(map[string]*resource.Document)
+	for _, s := range p.steps {
+		if d := s.document; d != nil && d.Issuer != nil && s.told.Action != ApplyUnchanged {
+			changed[d.Name] = d
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	var roles []resource.Document
+	err := all(ctx, p.in, resource.KindRole, func(r *row) {
+		if name := r.document.Name; p.named[resource.KindRole][name] != nil || p.pruned[resource.KindRole][name] {
+			return
+		}
+		for i := range r.document.Role.Trust {
+			if name, _ := r.document.Role.Trust[i].IssuerName(); changed[name] != nil {
+				roles = append(roles, *r.document)
+				return
+			}
+		}
+	})
+	if err != nil {
+		return describe(err)
+	}
+	lookup := lint.Lookup{OwnIssuer: p.admin.issuer}
+	err = all(ctx, p.in, resource.KindIssuer, func(r *row) {
+		if name := r.document.Name; p.named[resource.KindIssuer][name] == nil && !p.pruned[resource.KindIssuer][name] {
+			lookup.Issuers = append(lookup.Issuers, r.document)
+		}
+	})
+	if err != nil {
+		return describe(err)
+	}
+	for _, d := range p.named[resource.KindIssuer] {
+		lookup.Issuers = append(lookup.Issuers, d)
+	}
+	for _, f := range lint.Check(roles, lookup) {
+		if f.Severity == lint.Error {
+			p.blame(changed, roles, f)
+		}
+	}
 	return nil
+}
+
+// blame tells of a stored role's error at the issuer that makes it one.
+func (p *plan) blame(changed map[string]*resource.Document, roles []resource.Document, f lint.Finding) {
+	for i := range roles {
+		if roles[i].Name != f.Name {
+			continue
+		}
+		for k := range roles[i].Role.Trust {
+			name, _ := roles[i].Role.Trust[k].IssuerName()
+			if d := changed[name]; d != nil && strings.HasPrefix(f.Path, fmt.Sprintf("trust[%d].", k)) {
+				p.problems.Add(d.Problem("url", "the Role "+f.Name+" trusts this issuer: "+f.Path+": "+f.Problem().Message))
+			}
+		}
+	}
 }
 
 // overrides are the rules that an object breaks and is allowed to, for the audit event.

@@ -219,6 +219,7 @@ func TestRuleD10Findings(t *testing.T) {
 		"D1: assumed role":           {`aws: {trusted_aws_accounts: ["123456789012"], subject_conditions: ["arn:aws:sts::123456789012:assumed-role/doc*"]}`, []string{"warning pattern_tail trust[0].aws.subject_conditions"}},
 		"regular expression":         {oidc("corporate", `"^svc-.*$"`, ""), []string{"warning pattern_regexp trust[0].oidc.subject_conditions"}},
 		"alternative":                {`service: {names: ["(a|b)"]}`, []string{"warning pattern_regexp trust[0].service.names"}},
+		"no issuer, as of GitHub":    {oidc("nowhere", `"repo:*"`, ""), []string{"warning issuer_missing trust[0].oidc.issuer", "error multi_tenant trust[0].oidc.subject_conditions"}},
 		"no issuer":                  {oidc("nowhere", "x", ""), []string{"warning issuer_missing trust[0].oidc.issuer"}},
 		"not GitHub":                 {`github: {issuer: gitlab, repository: a/b, ref: refs/heads/main}`, []string{"warning issuer_missing trust[0].github.issuer"}},
 		"any of two audiences":       {"oidc: {issuer: corporate, subject_conditions: [x]}", []string{"warning audience_any trust[0].oidc"}},

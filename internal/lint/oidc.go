@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/countersign/countersign/internal/resource"
+	"github.com/countersign/countersign/internal/trust"
 	"github.com/countersign/countersign/pattern"
 )
 
@@ -81,16 +82,16 @@ func (t *trusted) oidc(o *resource.OIDCTrust) {
 
 // subjects checks whose subjects the statement lets in.
 func (t *trusted) subjects(o *resource.OIDCTrust, i *resource.Issuer) {
-	url := "https://issuer.example"
-	if i != nil {
-		url = i.URL
-	}
-	of := tenancyOf(url)
 	patterns := o.SubjectConditions
 	path := "oidc.subject_conditions"
 	if len(patterns) == 0 {
 		patterns, path = []string{"**"}, "oidc.condition"
 	}
+	url := likely(patterns[0])
+	if i != nil {
+		url = i.URL
+	}
+	of := tenancyOf(url)
 	for _, text := range patterns {
 		p, err := pattern.Parse(text)
 		if err != nil {
@@ -111,6 +112,17 @@ func (t *trusted) subjects(o *resource.OIDCTrust, i *resource.Issuer) {
 		t.wide(path, text, o.Condition)
 		t.short(path, text)
 	}
+}
+
+// likely returns the URL of an issuer that is not there, as far as a subject tells.
+func likely(subject string) string {
+	switch {
+	case strings.HasPrefix(subject, "repo:"):
+		return trust.GitHubIssuer
+	case strings.HasPrefix(subject, "project_path:"):
+		return "https://gitlab.com"
+	}
+	return "https://issuer.example"
 }
 
 // wide tells of patterns of several repositories, and of whole ones.
