@@ -1,10 +1,12 @@
 package resource
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/egress"
 	"github.com/countersign/countersign/internal/policy"
 )
 
@@ -32,13 +34,8 @@ func readIssuer(f *fields) *Issuer {
 	for _, key := range []string{"url", "subject", "profile", "audiences"} {
 		f.required(key)
 	}
-	if i.URL != "" {
-		f.issuerURL(i.URL)
-	}
-	if i.JWKSURI != "" {
-		if problem, _ := checkURL(i.JWKSURI, true); problem != "" {
-			f.wrong("jwks_uri", problem)
-		}
+	if i.URL != "" && f.issuerURL(i.URL) {
+		f.keysFrom(i)
 	}
 	if i.JWKS = readJWKS(f.inner("jwks")); f.has("jwks") {
 		switch {
@@ -69,9 +66,36 @@ func readIssuer(f *fields) *Issuer {
 	return i
 }
 
+// keysFrom checks where the keys are fetched, as package verify will want it: what can't
+// be used is not saved.
+func (f *fields) keysFrom(i *Issuer) {
+	if i.JWKSURI == "" {
+		if !f.has("jwks") && egress.CheckURL(i.URL) != nil {
+			f.wrong("url", "must be https, or http on a loopback, since its keys are discovered there")
+		}
+		return
+	}
+	problem, _ := checkURL(i.JWKSURI, true)
+	switch {
+	case problem != "":
+	case egress.CheckURL(i.JWKSURI) != nil:
+		problem = "must be https, or http on a loopback"
+	case onLoopback(i.JWKSURI) && !onLoopback(i.URL) && !i.AllowPrivateAddresses:
+		problem = "is on a loopback: that needs allow_private_addresses: true"
+	}
+	if problem != "" {
+		f.wrong("jwks_uri", problem)
+	}
+}
+
+func onLoopback(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && egress.IsLoopbackHost(u.Hostname())
+}
+
 // issuerURL checks the URL as it stands in iss: one spelling only, because it is
 // compared byte by byte (RULES C1).
-func (f *fields) issuerURL(text string) {
+func (f *fields) issuerURL(text string) bool {
 	problem, _ := checkURL(text, true)
 	if problem == "" && (strings.ContainsAny(text, "?") || strings.TrimSpace(text) != text) {
 		problem = "must have no query"
@@ -79,6 +103,7 @@ func (f *fields) issuerURL(text string) {
 	if problem != "" {
 		f.wrong("url", problem)
 	}
+	return problem == ""
 }
 
 func (f *fields) oneOf(key, text string, known []string) {
