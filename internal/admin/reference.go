@@ -46,6 +46,9 @@ func (p *plan) checkReferences(ctx context.Context, d *resource.Document) error 
 	if d.Tenant == "" {
 		return nil
 	}
+	if d.Issuer != nil && slices.ContainsFunc(d.Issuer.MayAssert.Tenants, func(t string) bool { return t != d.Tenant }) {
+		p.problems.Add(d.Problem("may_assert.tenants", "an issuer of a tenant speaks for no other"))
+	}
 	for _, r := range referencesOf(d) {
 		target, err := p.target(ctx, r)
 		if err != nil {

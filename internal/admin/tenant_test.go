@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/countersign/countersign"
@@ -37,4 +38,16 @@ func TestRuleA6NamesAreUniqueAcrossTenants(t *testing.T) {
 	if err != nil || d.Tenant != "acme" {
 		t.Errorf("got %+v, %v", d, err)
 	}
+}
+
+// RULES A6: an issuer of a tenant may be said to speak for that one alone.
+func TestRuleA6TenantsIssuerAssertsNoOther(t *testing.T) {
+	t.Parallel()
+	const issuer = "kind: Issuer\nname: r\nurl: https://k.example\nsubject: workload\nprofile: oidc\naudiences: [c]\n"
+	r := newRig(t)
+	for _, said := range []string{"[beta]", "[acme, beta]"} {
+		wantProblem(t, r, issuer+"tenant: acme\nmay_assert: {tenants: "+said+"}\n", "may_assert.tenants", "Issuer", "r")
+	}
+	r.apply(t, request(issuer+"tenant: acme\nmay_assert: {tenants: [acme]}\n"))
+	r.apply(t, request(strings.NewReplacer("name: r", "name: platform", "[c]", "[d]").Replace(issuer)+"may_assert: {tenants: [acme, beta]}\n"))
 }

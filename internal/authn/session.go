@@ -109,14 +109,12 @@ func (s *Sessions) alive(ctx context.Context, opened session.Session) (*Session,
 	if role.UID != opened.RoleUID || role.Broker != nil || !role.TrustsStill(opened.Fingerprint) {
 		return nil, errSessionEnded
 	}
-	if opened.IssuerUID != "" {
-		known, err := s.cfg.Registry.HasIssuer(ctx, opened.Issuer, opened.IssuerUID)
-		if err != nil {
-			return nil, err //nolint:wrapcheck // it has its words
-		}
-		if !known {
-			return nil, errSessionEnded
-		}
+	open, err := s.cfg.Registry.StillOpen(ctx, role, opened)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // it has its words
+	}
+	if !open {
+		return nil, errSessionEnded
 	}
 	return &Session{Session: opened, Role: role}, nil
 }

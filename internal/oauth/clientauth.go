@@ -135,7 +135,7 @@ func (h *Handler) proveByAssertion(ctx context.Context, service *registry.Servic
 	if c.method == privateKey {
 		return h.assertions.check(ctx, service, c.secret.Reveal())
 	}
-	return h.federation.check(ctx, service, c, trust.RequestContext{Time: h.cfg.Now()})
+	return h.federation.check(ctx, service, c, trust.RequestContext{Time: h.cfg.Now(), Tenant: service.Tenant})
 }
 
 // nobody stands for a client that is not registered.

@@ -131,6 +131,59 @@ func TestRuleA2FederatedClients(t *testing.T) {
 	}
 }
 
+// TestRuleA6 holds that an issuer of another tenant proves no client once it is not shared any
+// more, and one that is found by its URL never does.
+func TestRuleA6FederatedClientsOfAnotherTenant(t *testing.T) {
+	t.Parallel()
+	f := newFederation(t)
+	other := authtest.NewUserIssuer(t, "globex")
+	other.Clock = f.Clock
+	const gitHub = "https://token.actions.githubusercontent.com"
+	issuer := "kind: Issuer\nname: globex-idp\ntenant: globex\nurl: " + other.URL + "\nsubject: workload\nprofile: oidc\naudiences: [globex]\n"
+	f.Apply(t, issuer+`shared_with: [acme]
+---
+kind: Issuer
+name: globex-github
+tenant: globex
+url: `+gitHub+`
+jwks_uri: `+other.URL+`/keys
+allow_private_addresses: true
+subject: workload
+profile: oidc
+audiences: [globex]
+shared_with: [acme]
+---
+kind: Service
+name: shared
+tenant: acme
+audiences: [parse-service]
+trust:
+  - oidc: {issuer: globex-idp, subject_conditions: ["build:*"]}
+---
+kind: Service
+name: by-url
+tenant: acme
+audiences: [parse-service]
+trust:
+  - github: {repository: acme/docs, ref: refs/heads/main}
+`)
+	ask := func(client, subject string, claims map[string]any) int {
+		status, _ := f.ask(t, url.Values{"client_id": {client}, "client_assertion_type": {jwtAssertion}, "client_assertion": {other.Token(t, subject, claims)}})
+		return status
+	}
+	if status := ask("shared", "build:main", nil); status != http.StatusOK {
+		t.Errorf("shared: %d", status)
+	}
+	f.Apply(t, issuer)
+	if status := ask("shared", "build:main", nil); status != http.StatusUnauthorized {
+		t.Errorf("not shared any more: %d", status)
+	}
+	claims := map[string]any{"iss": gitHub, "repository": "acme/docs", "ref": "refs/heads/main"}
+	if status := ask("by-url", "repo:acme/docs:ref:refs/heads/main", claims); status != http.StatusUnauthorized {
+		t.Errorf("forged by another tenant: %d", status)
+	}
+}
+
 // awsForm is a client assertion by an AWS identity.
 func (f *federation) awsForm(t *testing.T, client, serverID string, who authtest.AWSIdentity) url.Values {
 	t.Helper()

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/countersign/countersign"
@@ -38,17 +39,24 @@ func (r *Registry) Issuers(ctx context.Context, url string) ([]trust.Issuer, err
 	return byURL[url], nil
 }
 
-// HasIssuer reports whether the Issuer document with that uid is there and has that URL.
+// hasIssuer reports whether the Issuer document with that uid is there, has that URL, and may
+// be referred to by the tenant's documents (RULES A6).
 //
 // Errors: countersign.Unavailable.
-func (r *Registry) HasIssuer(ctx context.Context, url, uid string) (bool, error) {
+func (r *Registry) hasIssuer(ctx context.Context, url, uid, tenant string) (bool, error) {
 	found, err := r.Issuers(ctx, url)
 	for i := range found {
-		if found[i].UID == uid {
-			return true, nil
+		if f := &found[i]; f.UID == uid {
+			return f.Tenant == "" || mayRefer(tenant, f.Tenant, f.SharedWith), nil
 		}
 	}
 	return false, err
+}
+
+// mayRefer reports whether a tenant's document may refer to what belongs to owner. The
+// platform's may refer to everything.
+func mayRefer(tenant, owner string, sharedWith []string) bool {
+	return tenant == "" || tenant == owner || slices.Contains(sharedWith, tenant)
 }
 
 func (s *issuers) get(ctx context.Context, from store.Objects) (map[string][]trust.Issuer, error) {
@@ -128,7 +136,7 @@ func issuerOf(row store.Object) (trust.Issuer, error) {
 		Roles: d.Claims.Roles, Tenant: d.Claims.Tenant, Scopes: d.Claims.Scopes,
 	}
 	return trust.Issuer{
-		Name: row.Name, UID: row.UID, URL: d.URL, Tenant: row.Tenant, Revision: row.Revision,
+		Name: row.Name, UID: row.UID, URL: d.URL, Tenant: row.Tenant, SharedWith: d.SharedWith, Revision: row.Revision,
 		Subject: d.Subject, Profile: d.Profile, TokenUse: d.TokenUse, JWKS: d.JWKS, JWKSURI: d.JWKSURI,
 		Audiences: d.Audiences, Algorithms: d.Algorithms, AllowPrivateAddresses: d.AllowPrivateAddresses, Claims: claims,
 		MayAssert: trust.MayAssert{Tenants: d.MayAssert.Tenants, Roles: d.MayAssert.Roles, Scopes: d.MayAssert.Scopes},

@@ -68,6 +68,28 @@ func (r *Registry) SessionRevoked(ctx context.Context, f SessionFacts) (bool, er
 	return current.Disabled || current.UID != f.ServiceUID, nil
 }
 
+// StillOpen reports whether what proved a session is there and open to its role: the Issuer
+// document, by its uid (RULES A5), and one or a service of another tenant only as long as that
+// is shared with the role's (RULES A6). With an error it is always false.
+//
+// Errors: countersign.Unavailable.
+func (r *Registry) StillOpen(ctx context.Context, role *Role, s session.Session) (bool, error) {
+	switch {
+	case s.Kind == session.OIDC:
+		return r.hasIssuer(ctx, s.Issuer, s.IssuerUID, role.Tenant)
+	case s.Kind == session.AWS, role.Tenant == "":
+		return true, nil
+	}
+	service, err := r.Service(ctx, s.Service)
+	if errors.Is(err, countersign.NotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look up the service of a session: %w", err)
+	}
+	return mayRefer(role.Tenant, service.Tenant, service.SharedWith), nil
+}
+
 // MintSessionFrom is MintFrom for a session: the first moment at which one with these facts
 // may be minted and not be born revoked (RULES E3). AccessKeyID, JTI and IssuedAt don't
 // count. Who waits until then must verify the proof again: what was revoked meanwhile may be

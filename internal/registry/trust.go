@@ -86,7 +86,7 @@ func (r *Registry) ServiceTrust(service *Service) ([]trust.Statement, error) {
 // service's name and that service's own trust names the issuer (RULES A2). Then id is that
 // service, with its tenant where the token may assert none; else it stays as it is.
 //
-// Errors: countersign.Denied (the service is disabled), countersign.Unavailable.
+// Errors: countersign.Denied (the service is disabled, or of another tenant than the token), countersign.Unavailable.
 func (r *Registry) LocalService(ctx context.Context, id *trust.Identity, now time.Time) error {
 	if id.ClaimedService == "" || !countersign.ValidName(id.ClaimedService) {
 		return nil
@@ -102,12 +102,16 @@ func (r *Registry) LocalService(ctx context.Context, id *trust.Identity, now tim
 	if err != nil {
 		return err
 	}
-	asked := trust.RequestContext{Time: now}
+	asked := trust.RequestContext{Time: now, Tenant: service.Tenant}
 	if !slices.ContainsFunc(statements, func(s trust.Statement) bool { ok, _ := s.Match(ctx, *id, asked); return ok }) {
 		return nil
 	}
 	if service.Disabled {
 		return countersign.NewError(countersign.Denied, countersign.ReasonClientDisabled, "the service is disabled")
+	}
+	// The issuer may speak for several tenants, but the service is of one (RULES A6).
+	if id.Tenant != "" && service.Tenant != "" && id.Tenant != service.Tenant {
+		return countersign.NewError(countersign.Denied, countersign.ReasonRoleTenant, "the service is of another tenant")
 	}
 	id.Service, id.ServiceUID = service.Name, service.UID
 	if id.Tenant == "" {

@@ -88,17 +88,34 @@ func (h *Handler) authorise(r *http.Request, a *assumption, d *decision) (err er
 
 // trusts looks for the statement that trusts the identity.
 func (h *Handler) trusts(ctx context.Context, a *assumption) (fingerprint string, err error) {
-	// A role of a tenant is for identities of that tenant (RULES A6).
-	if a.role.Tenant != "" && a.identity.Tenant != "" && a.role.Tenant != a.identity.Tenant {
-		return "", errNotTrusted(countersign.ReasonRoleTenant)
+	if err := h.sameTenant(ctx, a); err != nil {
+		return "", err
 	}
-	asked := trust.RequestContext{Role: a.role.Name, Time: h.cfg.Now()}
+	asked := trust.RequestContext{Role: a.role.Name, Time: h.cfg.Now(), Tenant: a.role.Tenant}
 	for i := range a.role.Trust {
 		if ok, _ := a.role.Trust[i].Match(ctx, a.identity, asked); ok {
 			return a.role.Trust[i].Fingerprint(), nil
 		}
 	}
 	return "", errNotTrusted(countersign.ReasonTrustNotMatched)
+}
+
+// sameTenant: a role of a tenant is for that tenant's identities, and for those of issuers and
+// services that are shared with it (RULES A6). What patterns of names match is not known when
+// the role is saved, and sharing may have ended since.
+func (h *Handler) sameTenant(ctx context.Context, a *assumption) error {
+	id := &a.identity
+	if id.Kind == trust.KindOIDC && a.role.Tenant != "" && id.Tenant != "" && a.role.Tenant != id.Tenant {
+		return errNotTrusted(countersign.ReasonRoleTenant)
+	}
+	open, err := h.cfg.Registry.StillOpen(ctx, a.role, a.session(h.cfg.Now()))
+	if err != nil {
+		return fmt.Errorf("look for who proved the caller: %w", err)
+	}
+	if !open {
+		return errNotTrusted(countersign.ReasonRoleTenant)
+	}
+	return nil
 }
 
 // durationOf refuses what is out of range and never cuts it silently.
@@ -267,6 +284,9 @@ func (h *Handler) confirm(ctx context.Context, a *assumption, made session.Sessi
 		return comeBack(0, "the role was changed while the request was under way")
 	}
 	if revoked, err := h.cfg.Registry.Revoked(ctx, h.proofFacts(&a.identity)); err != nil || revoked {
+		return endedMeanwhile(err)
+	}
+	if open, err := h.cfg.Registry.StillOpen(ctx, role, a.session(h.cfg.Now())); err != nil || !open {
 		return endedMeanwhile(err)
 	}
 	if a.role.Broker != nil {

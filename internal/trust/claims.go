@@ -43,6 +43,7 @@ func foreignIdentity(i *Issuer, t *verify.Token) (Identity, error) {
 		return Identity{}, err
 	}
 	id.Kind, id.IssuerName, id.IssuerUID = KindOIDC, i.Name, i.UID
+	id.IssuerTenant, id.IssuerSharedWith = i.Tenant, i.SharedWith
 	id.Tenant = t.Principal.Tenant
 	id.Roles, id.Scopes = t.Principal.User.Roles, t.Principal.Scopes
 	if i.Subject == SubjectService {

@@ -135,3 +135,20 @@ func TestRuleC1KeyIsGone(t *testing.T) {
 	_, err := v.WebIdentity(t.Context(), token)
 	wantRefusal(t, err, countersign.BadToken, countersign.ReasonKeyUnknown)
 }
+
+// TestRuleA6 holds that an issuer of a tenant speaks for that one, whatever its document says.
+func TestRuleA6TenantsIssuerSpeaksForNoOther(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ owner, said, want string }{
+		{"", "acme", "acme"}, {"", "globex", "globex"}, {"globex", "globex", "globex"}, {"globex", "acme", ""}, {"acme", "globex", ""},
+	} {
+		i := newIDP(t)
+		document := i.issuer("idp", "sts")
+		document.Tenant, document.MayAssert.Tenants = test.owner, []string{"acme", "globex"}
+		v := newVerifier(t, &documents{list: []trust.Issuer{document}}, nil)
+		id, err := v.WebIdentity(t.Context(), mint(idpKey, head(), i.claims().with(object{"tenant": test.said})))
+		if err != nil || id.Tenant != test.want || (id.Tenant == "") != (len(id.Dropped) > 0) {
+			t.Errorf("an issuer of %q says %q: tenant %q, dropped %v, %v", test.owner, test.said, id.Tenant, id.Dropped, err)
+		}
+	}
+}

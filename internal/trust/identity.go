@@ -22,6 +22,10 @@ type Identity struct {
 	Issuer, Subject string
 	// IssuerName and IssuerUID are the Issuer document; "" for service and aws.
 	IssuerName, IssuerUID string
+	// IssuerTenant is whose that document is, and IssuerSharedWith are the other tenants whose
+	// statements may name it (RULES A6).
+	IssuerTenant     string
+	IssuerSharedWith []string
 	// Service is the service: of a token of ours its name, of a foreign issuer of kind
 	// service ISSUER/NAME, which no bare name matches (RULES A2); "" for all others.
 	// ServiceUID is set for tokens of ours only.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/verify"
@@ -20,8 +21,11 @@ const (
 type Issuer struct {
 	Name, UID string
 	// URL is compared with iss byte by byte.
-	URL    string
-	Tenant string
+	URL string
+	// Tenant is whose the document is; "" = the platform's. SharedWith are the other tenants
+	// that may refer to it (RULES A6).
+	Tenant     string
+	SharedWith []string
 	// Subject is one of SubjectUser, SubjectService, SubjectWorkload. Profile is oidc or
 	// cognito, TokenUse id or access with cognito.
 	Subject, Profile, TokenUse string
@@ -68,7 +72,7 @@ func (i *Issuer) verifyIssuer() (verify.Issuer, error) {
 	v := verify.Issuer{
 		URL: i.URL, Profile: verify.Profile(i.Profile), Audiences: i.Audiences, JWKSURL: i.JWKSURI,
 		AllowPrivateAddresses: i.AllowPrivateAddresses, TokenUse: i.TokenUse,
-		Tenants: i.MayAssert.Tenants, Scopes: i.MayAssert.Scopes, Roles: maps.Clone(i.MayAssert.Roles),
+		Tenants: i.tenants(), Scopes: i.MayAssert.Scopes, Roles: maps.Clone(i.MayAssert.Roles),
 		Claims: verify.ClaimNames{
 			Service: i.Claims.Service, Roles: i.Claims.Roles, Tenant: i.Claims.Tenant, Scopes: i.Claims.Scopes,
 		},
@@ -102,6 +106,15 @@ func (i *Issuer) verifyIssuer() (verify.Issuer, error) {
 		return v, i.wrong("the subject is none of user, service, workload")
 	}
 	return v, i.serviceFrom(&v)
+}
+
+// tenants are those that are believed of its tokens: a tenant's issuer speaks for no other
+// (RULES A6).
+func (i *Issuer) tenants() []string {
+	if i.Tenant == "" {
+		return i.MayAssert.Tenants
+	}
+	return slices.DeleteFunc(slices.Clone(i.MayAssert.Tenants), func(t string) bool { return t != i.Tenant })
 }
 
 // serviceFrom settles a service's name that is read from a user name.

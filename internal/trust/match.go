@@ -18,6 +18,9 @@ type RequestContext struct {
 	Time time.Time
 	// Role is the name of the role that is asked for.
 	Role string
+	// Tenant is that of the document whose statement it is; "" = the platform's. Conditions
+	// don't see it.
+	Tenant string
 }
 
 // The variables of a condition.
@@ -83,6 +86,8 @@ func (s Statement) Match(ctx context.Context, id Identity, request RequestContex
 		return false, countersign.ReasonTrustProof
 	case s.issuerName != "" && s.issuerName != id.IssuerName, s.issuerURL != "" && s.issuerURL != id.Issuer:
 		return false, countersign.ReasonTrustIssuer
+	case !s.mayTrust(&id, request.Tenant):
+		return false, countersign.ReasonRoleTenant
 	case len(s.audiences) > 0 && !slices.ContainsFunc(id.Audience, func(a string) bool { return slices.Contains(s.audiences, a) }):
 		return false, countersign.ReasonTrustAudience
 	case s.kind == KindAWS && !slices.Contains(s.accounts, id.AWS.Account):
@@ -105,6 +110,19 @@ func (s Statement) Match(ctx context.Context, id Identity, request RequestContex
 		return false, countersign.ReasonTrustCondition
 	}
 	return true, countersign.ReasonOK
+}
+
+// mayTrust reports whether a statement of that tenant may refer to the identity's issuer
+// (RULES A6). One that finds it by its URL takes the platform's document or the tenant's own:
+// every tenant can write any URL into a document, with keys of its own.
+func (s *Statement) mayTrust(id *Identity, tenant string) bool {
+	switch {
+	case s.kind != KindOIDC || id.IssuerTenant == "" || id.IssuerTenant == tenant:
+		return true
+	case s.issuerName == "":
+		return false
+	}
+	return tenant == "" || slices.Contains(id.IssuerSharedWith, tenant)
 }
 
 func (s *Statement) matchSubject(id *Identity) bool {

@@ -253,3 +253,33 @@ func TestMatchEndsWithItsContext(t *testing.T) {
 		t.Error("matched")
 	}
 }
+
+// TestRuleA6 holds whose issuers a statement may take: by name its own tenant's, the platform's
+// and shared ones; by URL the first two.
+func TestRuleA6StatementsTakeIssuersOfTheirTenant(t *testing.T) {
+	t.Parallel()
+	named := compile(t, trust.StatementSpec{GitHub: &trust.GitHubSpec{Issuer: "idp", Repository: "acme/docs"}})
+	byURL := compile(t, trust.StatementSpec{GitHub: &trust.GitHubSpec{Repository: "acme/docs"}})
+	for _, test := range []struct {
+		statement, issuer string
+		shared            []string
+		named, byURL      bool
+	}{
+		{"", "", nil, true, true},
+		{"acme", "", nil, true, true},
+		{"acme", "acme", nil, true, true},
+		{"acme", "globex", nil, false, false},
+		{"acme", "globex", []string{"initech"}, false, false},
+		{"acme", "globex", []string{"initech", "acme"}, true, false},
+		{"", "globex", nil, true, false}, // the platform's statements may name any
+	} {
+		id := github()
+		id.IssuerTenant, id.IssuerSharedWith = test.issuer, test.shared
+		for s, want := range map[*trust.Statement]bool{&named: test.named, &byURL: test.byURL} {
+			matched, why := s.Match(t.Context(), id, trust.RequestContext{Time: now, Tenant: test.statement})
+			if matched != want || !matched && why != countersign.ReasonRoleTenant {
+				t.Errorf("%q trusts an issuer of %q shared with %v (by URL: %v): %v, %s", test.statement, test.issuer, test.shared, s == &byURL, matched, why)
+			}
+		}
+	}
+}
