@@ -29,7 +29,8 @@ func (s *Server) openTrust() (err error) {
 		return err
 	}
 	s.aws, err = trust.NewAWS(trust.AWSConfig{
-		ServerID: s.cfg.STS.ServerID, Endpoints: s.cfg.STS.AWSEndpoints, SingleUse: s.store, Now: s.now,
+		ServerID: s.cfg.STS.ServerID, Endpoints: s.cfg.STS.AWSEndpoints, SingleUse: s.store,
+		Revocations: authn.Revocations(s.registry, s.issuer), Now: s.now,
 	})
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/awssts"
 	"github.com/countersign/countersign/internal/store"
+	"github.com/countersign/countersign/verify"
 )
 
 const (
@@ -42,6 +43,8 @@ type AWSConfig struct {
 	Endpoints []string
 	// SingleUse remembers signatures over all replicas. Required.
 	SingleUse store.SingleUse
+	// Revocations is asked for every identity, with the time of its proof; nil = nobody is.
+	Revocations verify.RevocationChecker
 	// RootCAs are trusted for TLS; nil = the system's.
 	RootCAs *x509.CertPool
 	// Now is the clock; nil = time.Now.
@@ -52,6 +55,7 @@ type AWSConfig struct {
 type AWSVerifier struct {
 	serverID string
 	once     store.SingleUse
+	revoked  verify.RevocationChecker
 	now      func() time.Time
 	// own are the endpoints of the configuration, by URL.
 	own map[string]awssts.Endpoint
@@ -69,7 +73,7 @@ func NewAWS(cfg AWSConfig) (*AWSVerifier, error) {
 		return nil, countersign.NewError(countersign.Invalid, "", "an AWS verifier needs a server id that can be sent, and single use")
 	}
 	a := &AWSVerifier{
-		serverID: cfg.ServerID, once: cfg.SingleUse, now: cfg.Now, own: make(map[string]awssts.Endpoint),
+		serverID: cfg.ServerID, once: cfg.SingleUse, revoked: cfg.Revocations, now: cfg.Now, own: make(map[string]awssts.Endpoint),
 		client: awssts.NewClient(cfg.RootCAs, false), ownClient: awssts.NewClient(cfg.RootCAs, true),
 		slots: make(chan struct{}, maxCallers),
 	}
@@ -102,7 +106,8 @@ func (a *AWSVerifier) Close() error {
 // Errors: countersign.BadToken, countersign.BadSignature, countersign.Expired,
 // countersign.Skewed, countersign.Denied (the caller may not even ask who it is);
 // countersign.Throttled and countersign.Upstream when the STS gives no answer that is
-// believed; countersign.Unavailable when single use can't be had.
+// believed; countersign.Unavailable when single use can't be had, or what is revoked is not
+// known.
 // Source: AWS STS API, GetCallerIdentity.
 func (a *AWSVerifier) Verify(ctx context.Context, proof AWSProof) (Identity, error) {
 	r, err := parseAWSProof(proof, a.lookup, a.serverID)
@@ -149,7 +154,26 @@ func (a *AWSVerifier) ask(ctx context.Context, r *awsRequest) (Identity, error) 
 	}
 	id := caller.identity()
 	id.IssuedAt, id.ExpiresAt = r.time, r.time.Add(MaxAWSProofAge)
+	if err := a.checkRevoked(ctx, &id); err != nil {
+		return Identity{}, err
+	}
 	return id, nil
+}
+
+// checkRevoked: who is revoked before a time is not proven by what they signed before it
+// (RULES E3), as with tokens.
+func (a *AWSVerifier) checkRevoked(ctx context.Context, id *Identity) error {
+	if a.revoked == nil {
+		return nil
+	}
+	revoked, err := a.revoked.Revoked(ctx, &verify.Token{Issuer: id.Issuer, Subject: id.Subject, IssuedAt: id.IssuedAt})
+	if err != nil {
+		return fmt.Errorf("look for revocations of an AWS identity: %w", err)
+	}
+	if revoked {
+		return refuseBecause(countersign.ReasonTokenRevoked, msgProof, "revoked")
+	}
+	return nil
 }
 
 // lookup knows the URLs that are asked, byte by byte: so there is no host with another

@@ -1,6 +1,7 @@
 package trust_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/trust"
+	"github.com/countersign/countersign/verify"
 )
 
 func TestAWSIdentityIsProven(t *testing.T) {
@@ -149,3 +151,36 @@ func TestAWSConfig(t *testing.T) {
 		}
 	}
 }
+
+// TestRuleE3 holds that a proof that was signed before a revocation of its caller, and kept,
+// proves nothing after it; and that who can't tell says so.
+func TestRuleE3AWSProofFromBeforeARevocation(t *testing.T) {
+	t.Parallel()
+	s := newSTS(t, nil)
+	verifyWith := func(r revocations) error {
+		id, err := newAWS(t, trust.AWSConfig{Endpoints: []string{s.URL}, Revocations: r}).Verify(t.Context(), signPost(t, s.URL+"/", keyPair, nil))
+		if (err == nil) != (id.Kind == trust.KindAWS) {
+			t.Errorf("got %+v, %v", id, err)
+		}
+		return err
+	}
+	const subject = "arn:aws:sts::123456789012:assumed-role/document-lambda"
+	until := func(at time.Time) revocations {
+		return func(token *verify.Token) (bool, error) {
+			if token.Issuer != "arn:aws:iam::123456789012:root" || token.Subject != subject {
+				t.Errorf("asked about %q, %q", token.Issuer, token.Subject)
+			}
+			return !token.IssuedAt.After(at), nil
+		}
+	}
+	if err := verifyWith(until(now.Add(-time.Second))); err != nil {
+		t.Errorf("signed after it: %v", err)
+	}
+	wantRefusal(t, verifyWith(until(now)), countersign.BadToken, countersign.ReasonTokenRevoked)
+	down := countersign.NewError(countersign.Unavailable, countersign.ReasonStale, "")
+	wantRefusal(t, verifyWith(func(*verify.Token) (bool, error) { return false, down }), countersign.Unavailable, countersign.ReasonStale)
+}
+
+type revocations func(*verify.Token) (bool, error)
+
+func (r revocations) Revoked(_ context.Context, t *verify.Token) (bool, error) { return r(t) }
