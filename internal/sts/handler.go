@@ -103,8 +103,8 @@ func (h *Handler) Routes() []Route {
 	refuse := http.HandlerFunc(h.methodNotAllowed)
 	return []Route{
 		{RootPattern, serve},
-		{"POST /sts", serve}, {"GET /sts", serve}, {"/sts", refuse},
-		{"POST /sts/{$}", serve}, {"GET /sts/{$}", serve}, {"/sts/{$}", refuse},
+		{"POST /sts", serve}, {"GET /sts", serve}, {"HEAD /sts", refuse}, {"/sts", refuse},
+		{"POST /sts/{$}", serve}, {"GET /sts/{$}", serve}, {"HEAD /sts/{$}", refuse}, {"/sts/{$}", refuse},
 	}
 }
 

@@ -296,3 +296,20 @@ func TestMessagesTellNoExpectedValue(t *testing.T) {
 		t.Errorf("a role that is not there is told apart:\n%s\n%s", mask(got), mask(same))
 	}
 }
+
+// A HEAD would mint credentials that nobody gets.
+func TestHeadMintsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, path := range []string{"/sts", "/sts/"} {
+		got := send(t, http.MethodHead, w.URL+path+"?"+w.form(t, nil).Encode(), "", nil)
+		if got.status != http.StatusMethodNotAllowed || got.header.Get("Allow") != "GET, POST" {
+			t.Errorf("HEAD %s: %d", path, got.status)
+		}
+	}
+	for _, e := range w.Events(t) {
+		if e.Action == "assume" && e.Decision == "issued" {
+			t.Error("a session was minted")
+		}
+	}
+}
