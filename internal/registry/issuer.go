@@ -65,6 +65,9 @@ func (s *issuers) get(ctx context.Context, from store.Objects) (map[string][]tru
 	}
 	s.loading.Lock()
 	defer s.loading.Unlock()
+	if err := ctx.Err(); err != nil { // who has left meanwhile costs no read of a store that hangs
+		return nil, countersign.WrapError(countersign.Unavailable, countersign.ReasonStoreUnavailable, "the store is not available", err)
+	}
 	for {
 		byURL, version := s.known()
 		if byURL != nil {

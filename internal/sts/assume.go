@@ -72,6 +72,7 @@ func (h *Handler) authorise(r *http.Request, a *assumption, d *decision) (err er
 	if err := h.cfg.Registry.LocalService(ctx, &a.identity, h.cfg.Now()); err != nil {
 		return fmt.Errorf("look up the service: %w", err)
 	}
+	d.event.Service, d.event.ServiceUID = a.identity.Service, a.identity.ServiceUID
 	if a.fingerprint, err = h.trusts(ctx, a); err != nil {
 		return err
 	}
