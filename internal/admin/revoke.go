@@ -13,6 +13,7 @@ import (
 	"github.com/countersign/countersign/internal/resource"
 	"github.com/countersign/countersign/internal/session"
 	"github.com/countersign/countersign/internal/store"
+	"github.com/countersign/countersign/internal/trust"
 )
 
 // foreignLifetime is how long a revocation of a foreign issuer's tokens is kept: longer
@@ -20,7 +21,7 @@ import (
 const foreignLifetime = 90 * 24 * time.Hour
 
 // maxSelectorBytes bounds an issuer, a subject and a key id.
-const maxSelectorBytes = 512
+const maxSelectorBytes = trust.MaxSubject
 
 // RevokeSelector says whose tokens and sessions end. Exactly one of these is set: Issuer,
 // Issuer with Subject (a user is always both: RULES A1), KID, All, Role, Session. What ends

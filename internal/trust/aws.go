@@ -153,6 +153,9 @@ func (a *AWSVerifier) ask(ctx context.Context, r *awsRequest) (Identity, error) 
 		return Identity{}, err
 	}
 	id := caller.identity()
+	if !revocable(id.Subject) {
+		return Identity{}, refuseProof("the ARN of the caller is too long")
+	}
 	id.IssuedAt, id.ExpiresAt = r.time, r.time.Add(MaxAWSProofAge)
 	if err := a.checkRevoked(ctx, &id); err != nil {
 		return Identity{}, err

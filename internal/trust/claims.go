@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/verify"
@@ -50,8 +52,20 @@ func foreignIdentity(i *Issuer, t *verify.Token) (Identity, error) {
 		id.Service = t.Principal.Service.Name
 		id.ClaimedService = unescapeName.Replace(strings.TrimPrefix(id.Service, t.Issuer+"/"))
 	}
+	if !revocable(id.Issuer) || !revocable(id.Subject) {
+		return Identity{}, refuse(countersign.ReasonClaimInvalid, "the issuer or the subject is too long, or not printable")
+	}
 	id.Dropped = i.dropped(&id)
 	return id, nil
+}
+
+// MaxSubject is the longest issuer and the longest subject of an identity, in bytes. A
+// revocation can name them up to this length, with printable characters: who could not be
+// revoked is not let in.
+const MaxSubject = 512
+
+func revocable(text string) bool {
+	return text != "" && len(text) <= MaxSubject && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
 // unescapeName takes back what package verify escapes in a foreign service's name.

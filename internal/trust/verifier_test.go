@@ -176,6 +176,8 @@ func TestForeignTokensThatAreRefused(t *testing.T) {
 		{"not yet", mint(idpKey, head(), i.claims().with(object{"nbf": now.Unix() + 61})), countersign.BadToken},
 		{"no sub", mint(idpKey, head(), i.claims().with(object{"sub": nil})), countersign.BadToken},
 		{"no iss", mint(idpKey, head(), i.claims().with(object{"iss": nil})), countersign.BadToken},
+		{"a sub that can't be revoked", mint(idpKey, head(), i.claims().with(object{"sub": strings.Repeat("s", trust.MaxSubject+1)})), countersign.BadToken},
+		{"a sub with a line end", mint(idpKey, head(), i.claims().with(object{"sub": "build:main\n"})), countersign.BadToken},
 		{"bound to a key", mint(idpKey, head(), i.claims().with(object{"cnf": object{"jkt": "x"}})), countersign.BadToken},
 		{"a number out of range", mint(idpKey, head(), i.claims().with(object{"n": rawNumber("1e999")})), countersign.BadToken},
 	}
