@@ -126,7 +126,7 @@ func TestAWSCredsLogsInWithAnAWSIdentity(t *testing.T) {
 		}
 	}
 	w.aws.ReplyNext(authtest.AWSThrottling())
-	if _, err := login(w.lambda(t, "lambda")).Retrieve(t.Context()); !errors.Is(err, countersign.Unavailable) {
+	if _, err := login(w.lambda(t, "lambda")).Retrieve(t.Context()); !errors.Is(err, countersign.Throttled) {
 		t.Errorf("AWS throttles: %v", err)
 	}
 	if arn := w.whoIs(t, login(w.lambda(t, "lambda"))); arn == "" {
