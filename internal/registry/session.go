@@ -23,6 +23,10 @@ type SessionFacts struct {
 	// sealed the session.
 	JTI, KID, SealedBy string
 	IssuedAt           time.Time
+	// ProvenAt is when the proof was issued; zero = with the session. Foreign: that was not a
+	// token of ours.
+	ProvenAt time.Time
+	Foreign  bool
 }
 
 // FactsOf returns the facts of a session: all of them, so that no revocation misses it.
@@ -30,6 +34,7 @@ func FactsOf(s session.Session) SessionFacts {
 	return SessionFacts{
 		AccessKeyID: s.AccessKeyID, Role: s.Role, RoleUID: s.RoleUID, Service: s.Service, ServiceUID: s.ServiceUID,
 		Issuer: s.Issuer, Subject: s.Subject, JTI: s.TokenID, KID: s.KID, SealedBy: s.SealedBy, IssuedAt: s.IssuedAt,
+		ProvenAt: s.ProvenAt, Foreign: s.Kind != session.Service,
 	}
 }
 
@@ -52,7 +57,7 @@ func (r *Registry) SessionRevoked(ctx context.Context, f SessionFacts) (bool, er
 	if v.sessions.has(f.AccessKeyID, now.Unix()) || v.tokens.has(f.JTI, now.Unix()) {
 		return true, nil
 	}
-	if v.groups.Load() > 0 && v.hit(f.selectors(), f.IssuedAt, now) {
+	if v.groups.Load() > 0 && (v.hit(f.selectors(), f.IssuedAt, now) || !f.ProvenAt.IsZero() && v.hit(f.proof(), f.ProvenAt, now)) {
 		return true, nil
 	}
 	if f.ServiceUID == "" {
@@ -96,6 +101,14 @@ func (r *Registry) StillOpen(ctx context.Context, role *Role, s session.Session)
 // that, and the session would be too young to be hit.
 func (r *Registry) MintSessionFrom(f SessionFacts) time.Time {
 	return r.revocations.mintFrom(f.selectors(), r.now())
+}
+
+// proof are the selectors of the proof: what is revoked of it takes the session along, also
+// one that was made after the time that the revocation names.
+func (f SessionFacts) proof() selectors {
+	return TokenFacts{
+		Foreign: f.Foreign, KID: f.KID, Service: f.Service, ServiceUID: f.ServiceUID, Issuer: f.Issuer, Subject: f.Subject,
+	}.selectors()
 }
 
 func (f SessionFacts) selectors() (s selectors) {

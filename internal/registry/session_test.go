@@ -258,10 +258,56 @@ func TestFactsOfASession(t *testing.T) {
 		TokenID: "t", KID: "kid", SealedBy: "seal", IssuedAt: start,
 	})
 	want := registry.SessionFacts{
+		Foreign:     true,
 		AccessKeyID: "k", Role: "r", RoleUID: "ru", Service: "s", ServiceUID: "su", Issuer: "i", Subject: "sub",
 		JTI: "t", KID: "kid", SealedBy: "seal", IssuedAt: start,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got): %s", diff)
+	}
+}
+
+// RULES E3, A5: a revocation of what was issued until a time ends the session of a proof from
+// before it, also one that was made after it; of ours only where a token of ours was the proof.
+func TestRuleE3RevokedProofTakesItsSessions(t *testing.T) {
+	t.Parallel()
+	facts := sessionKinds()
+	for name, test := range map[string]struct {
+		rev     store.Revocation
+		kind    string
+		foreign bool
+		want    bool
+	}{
+		"user":                     {store.Revocation{Issuer: idpURL, Subject: "alice"}, "user", true, true},
+		"another user":             {store.Revocation{Issuer: idpURL, Subject: "bob"}, "user", true, false},
+		"issuer":                   {store.Revocation{Issuer: idpURL}, "user", true, true},
+		"AWS identity":             {store.Revocation{Issuer: account, Subject: appARN}, "aws", true, true},
+		"service":                  {store.Revocation{Service: "a"}, "service", false, true},
+		"key":                      {store.Revocation{KID: "key-1"}, "service", false, true},
+		"all":                      {store.Revocation{All: true}, "service", false, true},
+		"all, of a foreign proof":  {store.Revocation{All: true}, "user", true, false},
+		"service of a foreign one": {store.Revocation{Service: "a"}, "service", true, false},
+		"role":                     {store.Revocation{Role: "writer"}, "user", true, false},
+		"sealing key":              {store.Revocation{KID: "seal-1"}, "user", true, false},
+	} {
+		s, c := fixture.NewStore(t), fixture.NewClock(start)
+		register(t, s, "a", "uid-a")
+		r := newRegistry(t, s, c, 0)
+		test.rev.Before, test.rev.ExpiresAt = start, start.Add(12*time.Hour)
+		commit(t, s, r, test.rev)
+		f := facts[test.kind]
+		f.Foreign, f.IssuedAt = test.foreign, start.Add(time.Hour)
+		if sessionRevoked(t, r, f) {
+			t.Errorf("%s: a session whose proof has no time is revoked", name)
+		}
+		f.ProvenAt = start.Add(time.Minute)
+		if sessionRevoked(t, r, f) {
+			t.Errorf("%s: a session of a later proof is revoked", name)
+		}
+		for _, at := range []time.Time{start.Add(2 * time.Second), start.Add(-time.Hour), time.Unix(0, 0)} {
+			if f.ProvenAt = at; sessionRevoked(t, r, f) != test.want {
+				t.Errorf("%s: proven at %v, want revoked %t", name, at, test.want)
+			}
+		}
 	}
 }

@@ -31,6 +31,7 @@ const (
 	tagTags
 	tagTokenID
 	tagKID
+	tagProofAge
 	tagIssuedAt
 	tagLifetime
 )
@@ -87,6 +88,10 @@ func (s *Session) append(b []byte) []byte {
 	for _, field := range last {
 		b = field.append(b)
 	}
+	if !s.ProvenAt.IsZero() {
+		b = append(b, tagProofAge)
+		b = binary.AppendUvarint(b, uint64(s.IssuedAt.Sub(s.ProvenAt)/time.Second)) //nolint:gosec // checked
+	}
 	b = append(b, tagIssuedAt)
 	b = binary.AppendUvarint(b, uint64(s.IssuedAt.Unix())) //nolint:gosec // checked
 	b = append(b, tagLifetime)
@@ -136,17 +141,21 @@ func parseSession(b []byte) (Session, error) {
 	for _, field := range last {
 		r.text(field)
 	}
+	age := r.age()
 	issued, lifetime := r.number(tagIssuedAt), r.number(tagLifetime)
 	switch {
 	case r.err != nil:
 		return Session{}, r.err
 	case len(r.rest) > 0:
 		return Session{}, errField
-	case issued > maxUnix || lifetime > uint64(MaxDuration/time.Second):
+	case issued > maxUnix || age > issued || lifetime > uint64(MaxDuration/time.Second):
 		return Session{}, errLacking
 	}
 	s.IssuedAt = time.Unix(int64(issued), 0).UTC()
 	s.ExpiresAt = s.IssuedAt.Add(time.Duration(lifetime) * time.Second)
+	if age > 0 {
+		s.ProvenAt = time.Unix(int64(issued-age), 0).UTC()
+	}
 	return s, s.lacking()
 }
 
@@ -189,6 +198,7 @@ func (s *Session) lacking() error {
 		(s.Kind == OIDC) != (s.IssuerUID != ""),
 		s.Kind == Service && (s.Service == "" || s.ServiceUID == ""),
 		(s.Kind == AWS) != (s.AWSAccount != ""),
+		!s.ProvenAt.IsZero() && (s.ProvenAt.Unix() < 0 || !s.ProvenAt.Before(s.IssuedAt)),
 		s.IssuedAt.Unix() <= 0, s.ExpiresAt.Unix() > maxUnix, lifetime <= 0, lifetime > MaxDuration:
 		return errLacking
 	}
@@ -277,6 +287,18 @@ func (r *reader) number(tag byte) uint64 {
 		return 0
 	}
 	return r.uvarint()
+}
+
+// age is how much older the proof is, in seconds; 0 = it does not say.
+func (r *reader) age() uint64 {
+	if !r.at(tagProofAge) {
+		return 0
+	}
+	age := r.uvarint()
+	if age == 0 {
+		r.fail(errField)
+	}
+	return age
 }
 
 func (r *reader) pairs(tag byte) map[string]string {

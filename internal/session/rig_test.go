@@ -54,7 +54,7 @@ func whole() session.Session {
 		Fingerprint: "0011aabbccddeeff", Values: map[string]string{"claims.dept": "legal", "claims.team": "ä"},
 		Policy: "v1:allow", Tags: map[string]string{"project": "x", "Project": ""},
 		TokenID: "0190a5f2-0000-7000-8000-000000000001", KID: "jx2yPQ0nN1ZJ0gQnX6dCk4Gz0Zq5b8p1bQ5r0m2kq1s",
-		IssuedAt: start, ExpiresAt: start.Add(time.Hour),
+		ProvenAt: start.Add(-5 * time.Minute), IssuedAt: start, ExpiresAt: start.Add(time.Hour),
 	}
 }
 

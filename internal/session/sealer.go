@@ -58,6 +58,9 @@ func New(cfg Config) *Sealer {
 // sealing key), Internal (a session that lacks something, or lives too long).
 func (s *Sealer) Mint(session Session) (Credentials, Session, error) {
 	session.IssuedAt, session.ExpiresAt = wholeSeconds(session.IssuedAt), wholeSeconds(session.ExpiresAt)
+	if session.ProvenAt = wholeSeconds(session.ProvenAt); session.ProvenAt.Unix() < 0 || !session.ProvenAt.Before(session.IssuedAt) {
+		session.ProvenAt = time.Time{}
+	}
 	if err := session.check(); err != nil {
 		return Credentials{}, Session{}, err
 	}

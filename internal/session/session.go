@@ -49,6 +49,9 @@ type Session struct {
 	Tags   map[string]string
 	// TokenID and KID are of our own token, where one was the proof.
 	TokenID, KID string
+	// ProvenAt is when the proof was issued; zero = not before the session, or not sealed.
+	// A revocation of what was issued until a time may reach the proof and not the session.
+	ProvenAt time.Time
 	// SealedBy is the id of the sealing key. Mint and Open set it.
 	SealedBy string
 	// IssuedAt and ExpiresAt have whole seconds: Mint cuts the rest off.

@@ -131,20 +131,34 @@ func (h *Handler) durationOf(a *assumption) (time.Duration, error) {
 	return a.request.duration, nil
 }
 
+// issuerName is what {issuer} stands for: the name of the Issuer document, since a URL can't
+// be a part of a prefix; of our own tokens a name that no document has; of AWS the account.
+func issuerName(id *trust.Identity) string {
+	switch {
+	case id.Kind == trust.KindService:
+		return "countersign"
+	case id.AWS != nil:
+		return id.AWS.Account
+	}
+	return id.IssuerName
+}
+
 // resolve puts the identity's verified values into the role's permissions (RULES D3). What
 // raw claims they needed is sealed into the session.
 func (a *assumption) resolve() (err error) {
 	values := map[string]string{
 		"tenant": a.identity.Tenant, "service": a.identity.Service, "subject": a.identity.Subject,
-		"issuer": a.identity.Issuer, "role": a.role.Name,
+		"issuer": issuerName(&a.identity), "role": a.role.Name,
 	}
 	for _, name := range a.role.Permissions.Templates() {
-		claim, ok := strings.CutPrefix(name, "claims.")
-		if !ok {
+		if claim, ok := strings.CutPrefix(name, "claims."); ok {
+			if text, ok := a.identity.Claims[claim].(string); ok {
+				values[name] = text
+			}
+		} else if name != "issuer" { // the session has the others itself
 			continue
 		}
-		if text, ok := a.identity.Claims[claim].(string); ok {
-			values[name] = text
+		if text := values[name]; text != "" {
 			if a.values == nil {
 				a.values = make(map[string]string)
 			}
@@ -230,7 +244,10 @@ func (a *assumption) session(now time.Time) session.Session {
 		Kind: string(id.Kind), Issuer: id.Issuer, Subject: id.Subject, IssuerUID: id.IssuerUID,
 		Service: id.Service, ServiceUID: id.ServiceUID, Tenant: id.Tenant,
 		Fingerprint: a.fingerprint, Values: a.values, Tags: a.request.tags,
-		TokenID: id.TokenID, KID: id.KID, IssuedAt: now, ExpiresAt: now.Add(a.duration),
+		TokenID: id.TokenID, KID: id.KID, ProvenAt: id.IssuedAt, IssuedAt: now, ExpiresAt: now.Add(a.duration),
+	}
+	if id.IssuedAt.IsZero() { // it does not say: as old as can be
+		s.ProvenAt = time.Unix(0, 0)
 	}
 	if id.AWS != nil {
 		s.AWSAccount = id.AWS.Account
