@@ -1,5 +1,5 @@
 // Command bench prints the table of `make bench`: the token endpoint against its
-// physical limit and its fastest peer, token verification against the raw signature
+// physical limit and its fastest peer, the STS against its physical limit, token verification against the raw signature
 // check, start and memory. Everything that is compared runs in turns in the same run,
 // and the ratios are taken turn by turn: machines are noisy, ratios less so.
 //
@@ -24,7 +24,7 @@ func main() {
 	flag.StringVar(&o.binary, "countersign", "./countersign", "the release build")
 	flag.StringVar(&o.floor, "floor", "", "the floor program")
 	flag.StringVar(&o.peer, "oidc-provider", "", "the folder with oidc-provider installed; empty = without it")
-	flag.StringVar(&o.only, "only", "", "one part: tokens, verify, start, agent, control, postgres, revocation or million")
+	flag.StringVar(&o.only, "only", "", "one part: tokens, sts, sessions, aws, verify, start, agent, control, postgres, revocation or million")
 	flag.IntVar(&o.seconds, "seconds", 4, "length of one measurement")
 	flag.IntVar(&o.services, "services", 1_000_000, "how many services are many")
 	flag.IntVar(&o.rounds, "rounds", 3, "turns; the median is printed")
@@ -46,7 +46,7 @@ func run(o options, folder string) error {
 		name string
 		run  func(o options, folder string) error
 	}{
-		{"tokens", tokenEndpoint}, {"verify", verification}, {"start", coldStart}, {"agent", agentMemory}, {"control", controlPlane},
+		{"tokens", tokenEndpoint}, {"sts", webIdentity}, {"sessions", sessions}, {"aws", awsIdentity}, {"verify", verification}, {"start", coldStart}, {"agent", agentMemory}, {"control", controlPlane},
 		{"postgres", tokensOnPostgres}, {"revocation", revocationReach}, {"million", millionServices},
 	} {
 		if o.only != "" && o.only != part.name {

@@ -117,6 +117,16 @@ func (c *countersign) register(binary string) error {
 	return nil
 }
 
+// apply saves documents.
+func (c *countersign) apply(binary, documents string) error {
+	command := exec.Command(binary, "apply", "-f", "-", "--data", c.data) //nolint:gosec // G204: the program under test
+	command.Stdin = strings.NewReader(documents)
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("apply: %w: %s", err, out)
+	}
+	return nil
+}
+
 // metric reads one value of /metrics.
 func (c *countersign) metric(name string) (float64, error) {
 	response, err := http.Get(c.ops + "/metrics")
@@ -130,6 +140,29 @@ func (c *countersign) metric(name string) (float64, error) {
 		}
 	}
 	return 0, fmt.Errorf("no metric %s", name)
+}
+
+// tick is the unit of CPU time in /proc: USER_HZ, which is 100 on every Linux that Go
+// runs on.
+const tick = time.Second / 100
+
+// cpu is the time that the process has computed, in user and kernel mode.
+func (c *process) cpu() time.Duration {
+	if c == nil {
+		return 0
+	}
+	body, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.command.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(body), ") ") // the name may have spaces
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * tick
 }
 
 // residentMiB is the process's resident memory.

@@ -18,6 +18,10 @@ type subject struct {
 	// services: each request is by another one of that many, s-0, s-1, …; 0 = all are by
 	// document-service.
 	services int
+	// lua is the script that makes the requests; "" = a token request.
+	lua string
+	// process is weighed, too; nil = it is not.
+	process *process
 }
 
 // tokenEndpoint prints the rows of the token endpoint.
@@ -41,9 +45,9 @@ func tokenEndpoint(o options, folder string) error {
 		return err
 	}
 	subjects := []subject{
-		{name: "countersign", url: cs.url + "/oauth2/token", secret: cs.secret},
-		{name: "floor", url: floor.url + "/token", secret: "x"},
-		{name: "sign only", url: signer.url + "/token", secret: "x"},
+		{name: "countersign", url: cs.url + "/oauth2/token", secret: cs.secret, process: &cs.process},
+		{name: "floor", url: floor.url + "/token", secret: "x", process: floor},
+		{name: "sign only", url: signer.url + "/token", secret: "x", process: signer},
 	}
 	if o.peer != "" {
 		const secret = "a-secret-for-the-benchmark-only"
@@ -64,20 +68,22 @@ func tokenEndpoint(o options, folder string) error {
 			return err
 		}
 	}
-	return allocation(o, folder, cs, subjects[0])
+	return allocation(o, folder, cs, subjects[0], "token")
 }
 
 // compare loads every subject in turn and prints its rate and ours as a ratio to it.
 func compare(o options, folder string, subjects []subject, connections int, goals map[string]string) error {
-	rates := make(map[string][]float64)
+	rates, weights := make(map[string][]float64), make(map[string][]float64)
 	ratios := make(map[string][]float64)
 	for range o.rounds {
 		for _, s := range subjects {
+			before := s.process.cpu()
 			rate, err := load(folder, s, connections, o.seconds)
 			if err != nil {
 				return fmt.Errorf("%s at c=%d: %w", s.name, connections, err)
 			}
 			rates[s.name] = append(rates[s.name], rate)
+			weights[s.name] = append(weights[s.name], float64((s.process.cpu()-before).Microseconds())/(rate*float64(o.seconds)))
 		}
 		turn := len(rates["countersign"]) - 1
 		for _, s := range subjects[1:] {
@@ -85,7 +91,11 @@ func compare(o options, folder string, subjects []subject, connections int, goal
 		}
 	}
 	for _, s := range subjects {
-		row(fmt.Sprintf("c=%-3d  %s", connections, s.name), fmt.Sprintf("%.0f/s", median(rates[s.name])), "")
+		figure := fmt.Sprintf("%.0f/s", median(rates[s.name]))
+		if s.process != nil {
+			figure = fmt.Sprintf("%.0f µs CPU, %s", median(weights[s.name]), figure)
+		}
+		row(fmt.Sprintf("c=%-3d  %s", connections, s.name), figure, "")
 		if s.name != "countersign" {
 			row("        countersign ÷ "+s.name, fmt.Sprintf("%.2f", median(ratios[s.name])), goals[fmt.Sprintf("%s %d", s.name, connections)])
 		}
@@ -121,6 +131,9 @@ func load(folder string, s subject, connections, seconds int) (float64, error) {
 	if s.services > 0 {
 		lua = fmt.Sprintf(manyLua, s.services, s.secret)
 	}
+	if s.lua != "" {
+		lua = s.lua
+	}
 	if err := os.WriteFile(script, []byte(lua), 0o600); err != nil {
 		return 0, err
 	}
@@ -138,8 +151,8 @@ func load(folder string, s subject, connections, seconds int) (float64, error) {
 	return strconv.ParseFloat(string(match[1]), 64)
 }
 
-// allocation prints what a token request allocates, all of the server included.
-func allocation(o options, folder string, cs *countersign, s subject) error {
+// allocation prints what a request for a token or a session allocates, all of the server included.
+func allocation(o options, folder string, cs *countersign, s subject, what string) error {
 	before, err := cs.metric("go_memstats_alloc_bytes_total")
 	if err != nil {
 		return err
@@ -152,7 +165,7 @@ func allocation(o options, folder string, cs *countersign, s subject) error {
 	if err != nil {
 		return err
 	}
-	row("allocated for one token request", fmt.Sprintf("%.1f KiB", (after-before)/(rate*float64(o.seconds))/1024), "≤ 30 KiB")
+	row("allocated for one "+what+" request", fmt.Sprintf("%.1f KiB", (after-before)/(rate*float64(o.seconds))/1024), "≤ 30 KiB")
 	return nil
 }
 

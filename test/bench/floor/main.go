@@ -1,7 +1,9 @@
-// Command floor is the physical limit that the token endpoint is held against: a bare
-// net/http program that does only the unavoidable work of a token request. It signs a
-// JWT-sized payload with ES256 and, unless -sign-only, appends 400 bytes to a file
-// and waits until they are on disk; requests that arrive meanwhile share one fsync.
+// Command floor is the physical limit that the token endpoint and the STS are held
+// against: a bare net/http program that does only the unavoidable work of a request. For a
+// token it signs a JWT-sized payload with ES256; for a role that is assumed, with -verify,
+// it verifies the signature of the JWT that the request brings and seals a session. Unless
+// -sign-only it appends 400 bytes to a file and waits until they are on disk; requests that
+// arrive meanwhile share one fsync.
 package main
 
 import (
@@ -26,6 +28,7 @@ import (
 func main() {
 	signOnly := flag.Bool("sign-only", false, "do not append")
 	path := flag.String("file", "", "the file to append to")
+	verify := flag.String("verify", "", "a public key (PEM): verify a JWT and seal a session, instead of signing")
 	flag.Parse()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -43,8 +46,14 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	var handler http.Handler = &f
+	if *verify != "" {
+		if handler, err = newAssumer(*verify, f.log); err != nil {
+			log.Fatal(err)
+		}
+	}
 	fmt.Println(listener.Addr())
-	log.Fatal(http.Serve(listener, &f)) //nolint:gosec // G114: a benchmark on loopback
+	log.Fatal(http.Serve(listener, handler)) //nolint:gosec // G114: a benchmark on loopback
 }
 
 type floor struct {
