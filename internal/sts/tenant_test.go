@@ -161,3 +161,44 @@ permissions:
 		}
 	}
 }
+
+// TestRuleA6 holds that a token makes nobody a service of one tenant with the rights of
+// another, though its issuer may speak for both.
+func TestRuleA6ServiceOfOneTenantIsNotOfAnother(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	pool := authtest.NewUserIssuer(t, "pool")
+	pool.Clock = w.Clock
+	w.Apply(t, `
+kind: Issuer
+name: pool
+url: `+pool.URL+`
+subject: service
+profile: oidc
+audiences: [pool]
+claims: {service: service_name}
+may_assert: {tenants: [acme, globex]}
+---
+kind: Service
+name: acme-service
+tenant: acme
+trust:
+  - oidc: {issuer: pool, subject_conditions: ["build:*"]}
+---
+kind: Role
+name: by-tenant
+trust:
+  - oidc: {issuer: pool, subject_conditions: ["build:*"], condition: 'service.name == "acme-service"'}
+permissions:
+  - {bucket: documents, prefixes: ["{tenant}/{service}/"], actions: [get_object]}
+`)
+	for tenant, code := range map[string]string{"acme": "", "": "", "globex": "AccessDenied"} {
+		claims := map[string]any{"service_name": "acme-service"}
+		if tenant != "" {
+			claims["tenant"] = tenant
+		}
+		if _, err := w.assume(t, pool.Token(t, "build:main", claims), ofRole("by-tenant")); errorCode(err) != code {
+			t.Errorf("tenant %q: %v, want %q", tenant, err, code)
+		}
+	}
+}
