@@ -73,6 +73,10 @@ func (h *Handler) authorise(r *http.Request, a *assumption, d *decision) (err er
 		return fmt.Errorf("look up the service: %w", err)
 	}
 	d.event.Service, d.event.ServiceUID = a.identity.Service, a.identity.ServiceUID
+	if a.role.Broker != nil && len(a.request.tags) > 0 {
+		// They would be principal tags at AWS, where policies go by them, and the caller's choice.
+		return invalid("a role that brokers takes no Tags")
+	}
 	if a.fingerprint, err = h.trusts(ctx, a); err != nil {
 		return err
 	}
@@ -132,13 +136,13 @@ func (h *Handler) durationOf(a *assumption) (time.Duration, error) {
 }
 
 // issuerName is what {issuer} stands for: the name of the Issuer document, since a URL can't
-// be a part of a prefix; of our own tokens a name that no document has; of AWS the account.
+// be a part of a prefix; of our own tokens and of AWS accounts one that no document can have.
 func issuerName(id *trust.Identity) string {
 	switch {
 	case id.Kind == trust.KindService:
 		return "countersign"
 	case id.AWS != nil:
-		return id.AWS.Account
+		return "aws." + id.AWS.Account
 	}
 	return id.IssuerName
 }
@@ -342,7 +346,7 @@ func comeBack(wait time.Duration, msg string) *countersign.Error {
 }
 
 // answer renders what was issued.
-func (h *Handler) answer(r *http.Request, action string, a *assumption, c session.Credentials) assumedAnswer {
+func (h *Handler) answer(r *http.Request, action string, a *assumption, c session.Credentials) *assumedAnswer {
 	user := assumedRoleBody{
 		AssumedRoleID: roleID(a.role.UID) + ":" + a.request.sessionName,
 		ARN:           h.sessionARN(a.role.Name, a.request.sessionName),
@@ -352,7 +356,7 @@ func (h *Handler) answer(r *http.Request, action string, a *assumption, c sessio
 		user = assumedRoleBody{AssumedRoleID: a.brokered.AssumedRoleID, ARN: a.brokered.AssumedRoleARN}
 		packed = a.brokered.PackedPolicySize
 	}
-	return assumedAnswer{action: action, metadata: metadata{requestID(r)}, result: assumedBody{
+	return &assumedAnswer{action: action, metadata: metadata{requestID(r)}, result: assumedBody{
 		AssumedRoleUser: user, Credentials: newCredentialsBody(c), PackedPolicySize: packed,
 	}}
 }

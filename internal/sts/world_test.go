@@ -53,7 +53,7 @@ name: templated
 trust:
   - oidc: {issuer: workloads, subject_conditions: ["build:*"]}
 permissions:
-  - {bucket: documents, prefixes: ["{tenant}/{claims.department}/"], actions: [get_object]}
+  - {bucket: documents, prefixes: ["{issuer}/{tenant}/{claims.department}/"], actions: [get_object]}
 ---
 kind: Role
 name: brokered
