@@ -30,50 +30,83 @@ type errorBody struct {
 }
 
 type credentialsBody struct {
-	AccessKeyID     string `xml:"AccessKeyId"`
-	SecretAccessKey string
-	SessionToken    string
-	Expiration      string
+	AccessKeyID, SecretAccessKey, SessionToken, Expiration string
 }
 
-type assumedRoleBody struct {
-	AssumedRoleID string `xml:"AssumedRoleId"`
-	ARN           string `xml:"Arn"`
-}
+type assumedRoleBody struct{ AssumedRoleID, ARN string }
 
 // assumedBody is the result of every action that assumes a role; the fields of one are
 // empty in the others.
 type assumedBody struct {
-	Subject          string `xml:"SubjectFromWebIdentityToken,omitempty"`
-	Audience         string `xml:",omitempty"`
-	AssumedRoleUser  assumedRoleBody
-	Credentials      credentialsBody
-	Provider         string `xml:",omitempty"`
-	PackedPolicySize int    `xml:",omitempty"`
+	Subject, Audience string
+	AssumedRoleUser   assumedRoleBody
+	Credentials       credentialsBody
+	Provider          string
+	PackedPolicySize  int
 }
 
-// assumedAnswer is named after its action, as the Query protocol has it.
+// assumedAnswer is named after its action, as the Query protocol has it. It is written
+// without reflection: it is the answer that there are most of.
 type assumedAnswer struct {
 	action   string
 	result   assumedBody
 	metadata metadata
 }
 
-// MarshalXML implements xml.Marshaler.
-//
-// Errors: those of the encoder.
-func (a assumedAnswer) MarshalXML(e *xml.Encoder, _ xml.StartElement) error {
-	start := xml.StartElement{Name: xml.Name{Local: a.action + "Response"}, Attr: []xml.Attr{{Name: xml.Name{Local: "xmlns"}, Value: namespace}}}
-	if err := e.EncodeToken(start); err != nil {
-		return err //nolint:wrapcheck // the encoder's own
+// appendXML appends the answer.
+func (a *assumedAnswer) appendXML(b []byte) []byte {
+	r := &a.result
+	b = append(append(append(b, '<'), a.action...), `Response xmlns="`+namespace+`"><`...)
+	b = append(append(b, a.action...), `Result>`...)
+	b = appendOptional(b, "SubjectFromWebIdentityToken", r.Subject)
+	b = appendOptional(b, "Audience", r.Audience)
+	b = append(b, `<AssumedRoleUser>`...)
+	b = appendElement(b, "AssumedRoleId", r.AssumedRoleUser.AssumedRoleID)
+	b = appendElement(b, "Arn", r.AssumedRoleUser.ARN)
+	b = append(b, `</AssumedRoleUser><Credentials>`...)
+	b = appendElement(b, "AccessKeyId", r.Credentials.AccessKeyID)
+	b = appendElement(b, "SecretAccessKey", r.Credentials.SecretAccessKey)
+	b = appendElement(b, "SessionToken", r.Credentials.SessionToken)
+	b = appendElement(b, "Expiration", r.Credentials.Expiration)
+	b = append(b, `</Credentials>`...)
+	b = appendOptional(b, "Provider", r.Provider)
+	if r.PackedPolicySize != 0 {
+		b = appendElement(b, "PackedPolicySize", strconv.Itoa(r.PackedPolicySize))
 	}
-	if err := e.EncodeElement(a.result, xml.StartElement{Name: xml.Name{Local: a.action + "Result"}}); err != nil {
-		return err //nolint:wrapcheck // the encoder's own
+	b = append(append(append(b, `</`...), a.action...), `Result><ResponseMetadata>`...)
+	b = appendElement(b, "RequestId", a.metadata.RequestID)
+	return append(append(append(b, `</ResponseMetadata></`...), a.action...), `Response>`...)
+}
+
+func appendOptional(b []byte, name, text string) []byte {
+	if text == "" {
+		return b
 	}
-	if err := e.EncodeElement(a.metadata, xml.StartElement{Name: xml.Name{Local: "ResponseMetadata"}}); err != nil {
-		return err //nolint:wrapcheck // the encoder's own
+	return appendElement(b, name, text)
+}
+
+// appendElement appends an element with a text, of which nothing is taken for markup.
+func appendElement(b []byte, name, text string) []byte {
+	b = append(append(append(b, '<'), name...), '>')
+	if isPlain(text) {
+		b = append(b, text...)
+	} else {
+		var escaped bytes.Buffer
+		_ = xml.EscapeText(&escaped, []byte(text)) // a buffer takes everything
+		b = append(b, escaped.Bytes()...)
 	}
-	return e.EncodeToken(start.End()) //nolint:wrapcheck // the encoder's own
+	return append(append(append(b, `</`...), name...), '>')
+}
+
+// isPlain reports whether text means itself in XML.
+func isPlain(text string) bool {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c < ' ', c > '~', c == '<', c == '>', c == '&', c == '"', c == '\'':
+			return false
+		}
+	}
+	return true
 }
 
 type callerBody struct {
@@ -103,18 +136,26 @@ func newCredentialsBody(c session.Credentials) credentialsBody {
 	}
 }
 
+// answerBytes has room for credentials with a session that is not too long.
+const answerBytes = 1536
+
 // writeXML writes an answer. It holds credentials: nobody may keep it.
 func writeXML(w http.ResponseWriter, status int, body any) {
-	var out bytes.Buffer
-	if err := xml.NewEncoder(&out).Encode(body); err != nil {
-		panic("sts: an answer can't be encoded: " + err.Error()) // ours alone: web answers 500
+	var out []byte
+	if assumed, ok := body.(*assumedAnswer); ok {
+		out = assumed.appendXML(make([]byte, 0, answerBytes))
+	} else {
+		var err error
+		if out, err = xml.Marshal(body); err != nil {
+			panic("sts: an answer can't be encoded: " + err.Error()) // ours alone: web answers 500
+		}
 	}
-	out.WriteByte('\n')
+	out = append(out, '\n')
 	header := w.Header()
 	header.Set("Content-Type", "text/xml; charset=utf-8")
-	header.Set("Content-Length", strconv.Itoa(out.Len()))
+	header.Set("Content-Length", strconv.Itoa(len(out)))
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(out.Bytes()) // an error means that the client has gone
+	_, _ = w.Write(out) //nolint:gosec // G705: every text in it is escaped, and no browser takes XML for a page; an error means that the client has gone
 }

@@ -50,6 +50,26 @@ func TestWebIdentityBecomesCredentials(t *testing.T) {
 	w.VerifyAudit(t)
 }
 
+// What the caller's issuer chose is text in the answer, whatever it looks like.
+func TestAnswerIsNoMarkup(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, subject := range []string{
+		`build:<Arn>&amp;"'<!--`, "build:<![CDATA[x]]>", "build:]]>", "build:\u00e4\u20ac\U0001f511", "build:\ufffd", "build: a  b",
+	} {
+		out, err := w.assume(t, w.token(t, subject, nil), nil)
+		if err != nil {
+			t.Fatalf("%q: %v", subject, err)
+		}
+		if got := *out.SubjectFromWebIdentityToken; got != subject {
+			t.Errorf("%q: the SDK reads %q", subject, got)
+		}
+		if *out.Provider != w.issuer.URL || *out.Audience != "sts-clients" {
+			t.Errorf("%q: provider %q, audience %q", subject, *out.Provider, *out.Audience)
+		}
+	}
+}
+
 // TestEveryModelledErrorIsTyped reaches each error that the model has for the actions that we
 // serve, as the SDK's own type.
 func TestEveryModelledErrorIsTyped(t *testing.T) {
