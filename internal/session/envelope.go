@@ -42,13 +42,13 @@ type envelope struct {
 	deployment  string
 }
 
-// newEnvelope draws a salt.
-func newEnvelope(kid, accessKeyID, deployment string) (envelope, error) {
+// newEnvelope draws a salt. It has room for so many bytes to seal.
+func newEnvelope(kid, accessKeyID, deployment string, plainBytes int) (envelope, error) {
 	id, err := strict.DecodeString(kid)
 	if err != nil || len(id) != keys.SealingKIDBytes {
 		return envelope{}, countersign.NewError(countersign.Internal, "", "a sealing key has an id of another form")
 	}
-	head := make([]byte, headBytes, headBytes+maxPlainBytes+tagBytes)
+	head := make([]byte, headBytes, headBytes+plainBytes+tagBytes)
 	head[0] = version
 	copy(head[1:], id)
 	_, _ = rand.Read(head[headBytes-saltBytes:]) // never fails: crypto/rand ends the program instead

@@ -18,6 +18,9 @@ const (
 	idBytes          = 10
 	accessKeyIDBytes = len(prefixSession) + 16
 
+	// typicalBytes has room for most sessions; the others take more.
+	typicalBytes = 384
+
 	// maxAhead is how far the start of a session may be in the future: replicas whose clocks
 	// are further apart are not ready, and a revocation covers as much (RULES E3).
 	maxAhead = 2 * time.Second
@@ -69,13 +72,13 @@ func (s *Sealer) Mint(session Session) (Credentials, Session, error) {
 		return Credentials{}, Session{}, err //nolint:wrapcheck // it is made of the same words
 	}
 	session.AccessKeyID, session.SealedBy = newAccessKeyID(), kid
-	e, err := newEnvelope(kid, session.AccessKeyID, s.deployment)
-	if err != nil {
-		return Credentials{}, Session{}, err
-	}
-	plain := session.append(make([]byte, 0, maxPlainBytes))
+	plain := session.append(make([]byte, 0, typicalBytes))
 	if len(plain) > maxPlainBytes {
 		return Credentials{}, Session{}, errTooLarge
+	}
+	e, err := newEnvelope(kid, session.AccessKeyID, s.deployment, len(plain))
+	if err != nil {
+		return Credentials{}, Session{}, err
 	}
 	token, secret, err := e.seal(key, plain)
 	if err != nil {
