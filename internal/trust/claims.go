@@ -29,6 +29,10 @@ func identityOf(t *verify.Token) (Identity, error) {
 func decodeClaims(raw map[string]verify.RawClaim) (map[string]any, error) {
 	claims := make(map[string]any, len(raw))
 	for name, text := range raw {
+		if plain, ok := plainText(text); ok {
+			claims[name] = plain
+			continue
+		}
 		var value any
 		if err := json.Unmarshal(text, &value); err != nil {
 			return nil, countersign.WrapError(countersign.BadToken, countersign.ReasonClaimInvalid, msgToken, err)
@@ -36,6 +40,21 @@ func decodeClaims(raw map[string]verify.RawClaim) (map[string]any, error) {
 		claims[name] = value
 	}
 	return claims, nil
+}
+
+// plainText returns a text of printable ASCII without escapes, which most claims are, as
+// json.Unmarshal would.
+func plainText(text []byte) (string, bool) {
+	if len(text) < 2 || text[0] != '"' || text[len(text)-1] != '"' {
+		return "", false
+	}
+	text = text[1 : len(text)-1]
+	for _, c := range text {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return "", false
+		}
+	}
+	return string(text), true
 }
 
 // foreignIdentity reads a token of a foreign issuer.

@@ -121,7 +121,7 @@ func (v *Verifier) foreign(ctx context.Context, token string, said *verify.Unver
 	if err != nil {
 		return Identity{}, err
 	}
-	documents = slices.DeleteFunc(slices.Clone(documents), func(d Issuer) bool { return d.URL != said.Issuer })
+	documents = exactly(said.Issuer, documents)
 	v.pool.retain(said.Issuer, documents)
 	chosen, err := choose(documents, said)
 	if err != nil {
@@ -138,6 +138,18 @@ func (v *Verifier) foreign(ctx context.Context, token string, said *verify.Unver
 		return Identity{}, err
 	}
 	return foreignIdentity(chosen, t)
+}
+
+// exactly leaves out documents of another URL, of which there are none unless Issuers is
+// wrong.
+func exactly(url string, documents []Issuer) []Issuer {
+	other := func(d Issuer) bool { return d.URL != url }
+	for i := range documents {
+		if documents[i].URL != url {
+			return slices.DeleteFunc(slices.Clone(documents), other)
+		}
+	}
+	return documents
 }
 
 // choose finds the document that a token is for.
