@@ -2,6 +2,7 @@ package verify
 
 import (
 	"errors"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -39,13 +40,20 @@ type scanner struct {
 	plainNames bool
 }
 
+// openNames has room for the names of nearly every token; append moves to the heap.
+var openNames = sync.Pool{New: func() any { return new([48]string) }}
+
 // parseObject checks that text is one JSON object and nothing else, and appends its
 // members to dst.
 func parseObject(text string, plainNames bool, dst []member) ([]member, error) {
 	if !utf8.ValidString(text) {
 		return nil, errUTF8
 	}
-	var open [48]string // enough for nearly every token; append moves to the heap
+	open := openNames.Get().(*[48]string)
+	defer func() {
+		clear(open[:]) // the pool keeps nothing of a token
+		openNames.Put(open)
+	}()
 	s := scanner{text: text, names: open[:0], plainNames: plainNames}
 	s.space()
 	dst, err := s.object(dst, true)

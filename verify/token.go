@@ -53,9 +53,10 @@ func ParseUnverified(token string) (Unverified, error) {
 	if len(token) > maxTokenBytes {
 		return Unverified{}, refuse(countersign.ReasonTokenTooLarge, "more than 16 KiB")
 	}
-	var mem scratch
+	mem := newScratch()
+	defer mem.free()
 	var d document
-	if err := d.parse(token, &mem); err != nil {
+	if err := d.parse(token, mem); err != nil {
 		return Unverified{}, refuseBecause(countersign.ReasonTokenMalformed, err)
 	}
 	u := Unverified{Algorithm: d.header.algorithm, Type: d.header.typ, KeyID: d.header.keyID}

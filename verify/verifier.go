@@ -130,9 +130,10 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Token, error) {
 
 // verify does everything; the order of the checks is that of recheck.
 func (v *Verifier) verify(ctx context.Context, token string, now time.Time) (*entry, error) {
-	var mem scratch
+	mem := newScratch()
+	defer mem.free()
 	var d document
-	if err := d.parse(token, &mem); err != nil {
+	if err := d.parse(token, mem); err != nil {
 		return nil, refuseBecause(countersign.ReasonTokenMalformed, err)
 	}
 	i, err := v.choose(&d.claims)
