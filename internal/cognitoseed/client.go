@@ -116,6 +116,11 @@ func (s *seed) ensureClient(ctx context.Context) error {
 			WriteAttributes:            []string{"nickname"},
 			PreventUserExistenceErrors: types.PreventUserExistenceErrorTypesEnabled,
 			EnableTokenRevocation:      aws.Bool(true),
+			IdTokenValidity:            aws.Int32(60),
+			AccessTokenValidity:        aws.Int32(60),
+			TokenValidityUnits: &types.TokenValidityUnitsType{
+				IdToken: types.TimeUnitsTypeMinutes, AccessToken: types.TimeUnitsTypeMinutes, RefreshToken: types.TimeUnitsTypeDays,
+			},
 		})
 		if err != nil {
 			return err
