@@ -2,15 +2,20 @@ package authtest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/authtest"
+	"github.com/countersign/countersign/awscreds"
 	"github.com/countersign/countersign/middleware"
 	"github.com/countersign/countersign/transport"
 )
@@ -113,4 +118,36 @@ func ExampleServer_Events() {
 	// service.create changed ok
 	// token issued ok
 	// service.disable changed ok
+}
+
+// An AWS principal logs in by a signed GetCallerIdentity, which the double of AWS verifies.
+func ExampleAWSSTS() {
+	t := new(example)
+	defer t.end()
+
+	amazon := authtest.NewAWSSTS(t, authtest.AWSSTSConfig{})
+	srv := authtest.New(t, "COUNTERSIGN_STS_SERVER_ID=test", "COUNTERSIGN_STS_AWS_ENDPOINTS="+amazon.URL)
+	srv.Apply(t, `
+kind: Role
+name: document-writer
+trust: [{aws: {trusted_aws_accounts: ["123456789012"], subject_conditions: ["arn:aws:sts::123456789012:assumed-role/lambda/*"]}}]
+permissions: [{bucket: documents, prefixes: ["resumes/"], actions: [get_object]}]
+`)
+	login := func(role string) {
+		principal := amazon.AssumeRole(t, amazon.AddRole(t, authtest.AWSRole{Name: role}), "i-0123", time.Hour)
+		provider := awscreds.NewAWSIdentity(awscreds.AWSIdentityConfig{
+			STS: srv.URL + "/sts", ServerID: "test", RoleARN: "arn:aws:iam::000000000000:role/document-writer", AWSSTS: amazon.URL,
+			Credentials: credentials.NewStaticCredentialsProvider(principal.AccessKeyID, principal.SecretAccessKey.Reveal(), principal.SessionToken.Reveal()),
+		})
+		defer func() { _ = provider.Close() }()
+		got, err := provider.Retrieve(context.Background())
+		fmt.Println(strings.HasPrefix(got.AccessKeyID, "ASIA"), errors.Is(err, countersign.Denied))
+	}
+	login("lambda")
+	login("other")
+	fmt.Println("AWS was asked", len(amazon.Calls()), "times")
+	// Output:
+	// true false
+	// false true
+	// AWS was asked 2 times
 }

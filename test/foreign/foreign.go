@@ -100,7 +100,7 @@ func Command(t *testing.T, environ []string, name string, args ...string) *exec.
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), commandTime)
 	t.Cleanup(cancel)
-	command := exec.CommandContext(ctx, name, args...)
+	command := exec.CommandContext(ctx, name, args...) //nolint:gosec // tests choose what they run
 	command.Env = environ
 	command.WaitDelay = 10 * time.Second
 	return command
