@@ -78,6 +78,9 @@ func isOpen(text string) bool { return strings.Contains(text, "{") }
 func (p Permissions) Templates() []string {
 	var names []string
 	visit := func(text string) {
+		if !isOpen(text) {
+			return
+		}
 		list, _ := pieces(text) // it was compiled
 		for _, piece := range list {
 			if piece.template {

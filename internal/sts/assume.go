@@ -150,11 +150,16 @@ func issuerName(id *trust.Identity) string {
 // resolve puts the identity's verified values into the role's permissions (RULES D3). What
 // raw claims they needed is sealed into the session.
 func (a *assumption) resolve() (err error) {
+	templates := a.role.Permissions.Templates()
+	if len(templates) == 0 {
+		a.permissions = a.role.Permissions
+		return nil
+	}
 	values := map[string]string{
 		"tenant": a.identity.Tenant, "service": a.identity.Service, "subject": a.identity.Subject,
 		"issuer": issuerName(&a.identity), "role": a.role.Name,
 	}
-	for _, name := range a.role.Permissions.Templates() {
+	for _, name := range templates {
 		if claim, ok := strings.CutPrefix(name, "claims."); ok {
 			if text, ok := a.identity.Claims[claim].(string); ok {
 				values[name] = text

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/countersign/countersign/internal/session"
@@ -101,13 +102,20 @@ func appendElement(b []byte, name, text string) []byte {
 // isPlain reports whether text means itself in XML.
 func isPlain(text string) bool {
 	for i := range len(text) {
-		switch c := text[i]; {
-		case c < ' ', c > '~', c == '<', c == '>', c == '&', c == '"', c == '\'':
+		if !plain[text[i]] {
 			return false
 		}
 	}
 	return true
 }
+
+// plain are the bytes of printable ASCII that XML has no use for.
+var plain = func() (set [256]bool) {
+	for c := ' '; c <= '~'; c++ {
+		set[c] = !strings.ContainsRune(`<>&"'`, c)
+	}
+	return set
+}()
 
 type callerBody struct {
 	XMLName   xml.Name `xml:"GetCallerIdentityResponse"`

@@ -33,6 +33,10 @@ func decodeClaims(raw map[string]verify.RawClaim) (map[string]any, error) {
 			claims[name] = plain
 			continue
 		}
+		if number, ok := plainNumber(text); ok {
+			claims[name] = number
+			continue
+		}
 		var value any
 		if err := json.Unmarshal(text, &value); err != nil {
 			return nil, countersign.WrapError(countersign.BadToken, countersign.ReasonClaimInvalid, msgToken, err)
@@ -55,6 +59,22 @@ func plainText(text []byte) (string, bool) {
 		}
 	}
 	return string(text), true
+}
+
+// plainNumber returns a whole number that a float64 holds, as dates are, as json.Unmarshal
+// would.
+func plainNumber(text []byte) (float64, bool) {
+	if len(text) == 0 || len(text) > 15 || text[0] == '0' {
+		return 0, false
+	}
+	number := int64(0)
+	for _, c := range text {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		number = number*10 + int64(c-'0')
+	}
+	return float64(number), true
 }
 
 // foreignIdentity reads a token of a foreign issuer.

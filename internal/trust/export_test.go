@@ -11,3 +11,6 @@ func (v *Verifier) Documents() int {
 	defer v.pool.mu.Unlock()
 	return len(v.pool.byUID)
 }
+
+// DecodeClaims is what makes values of verified claims.
+var DecodeClaims = decodeClaims

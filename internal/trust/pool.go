@@ -106,10 +106,17 @@ func (p *pool) put(i *Issuer, v *verify.Verifier) *pooled {
 
 // retain drops the verifiers of that URL whose documents are gone.
 func (p *pool) retain(url string, documents []Issuer) {
+	gone := func(uid string) bool {
+		return !slices.ContainsFunc(documents, func(d Issuer) bool { return d.UID == uid })
+	}
 	p.mu.Lock()
+	if !slices.ContainsFunc(p.byURL[url], gone) {
+		p.mu.Unlock()
+		return
+	}
 	var ended []*pooled
 	for _, uid := range slices.Clone(p.byURL[url]) {
-		if !slices.ContainsFunc(documents, func(d Issuer) bool { return d.UID == uid }) {
+		if gone(uid) {
 			ended = append(ended, p.drop(p.byUID[uid])...)
 		}
 	}
