@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"runtime"
 	"strings"
 	"sync"
@@ -95,13 +96,15 @@ next:
 // commandTime bounds every foreign program.
 const commandTime = 2 * time.Minute
 
-// Command is a foreign program that the test ends if it doesn't end by itself.
+// Command is a foreign program that the test ends if it doesn't end by itself. Its home is a
+// folder of the test: the AWS CLI keeps the credentials of web identities in ~/.aws, and
+// would take those of another run for its own.
 func Command(t *testing.T, environ []string, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), commandTime)
 	t.Cleanup(cancel)
 	command := exec.CommandContext(ctx, name, args...) //nolint:gosec // tests choose what they run
-	command.Env = environ
+	command.Env = append(slices.Clone(environ), "HOME="+t.TempDir())
 	command.WaitDelay = 10 * time.Second
 	return command
 }
