@@ -1,17 +1,22 @@
 #!/usr/bin/env bash
 # Installs what `make test` needs and this machine lacks: Debian packages, pinned packages
-# of npm, the pinned linter. A tool that can't be had fails the run. The one exception is
-# the AWS emulator moto, which only pip has: without it its tests are skipped and say so.
+# of npm, the pinned linter and a pinned S3 server. A tool that can't be had fails the run.
+# The one exception is the AWS emulator moto, which only pip has: without it its tests are
+# skipped and say so.
 set -euo pipefail
 tools="${1:?usage: install-tools.sh FOLDER}"
 golangci_version=v2.15.0
+versitygw_version=v1.8.0
 
 # command:package
-wanted=(curl:curl gcc:gcc node:nodejs npm:npm)
+wanted=(curl:curl gcc:gcc node:nodejs npm:npm rclone:rclone s3cmd:s3cmd)
 missing=()
 for entry in "${wanted[@]}"; do
   command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}")
 done
+# Only root has /usr/sbin in its PATH.
+has_nginx() { PATH="$PATH:/usr/sbin" command -v nginx >/dev/null; }
+has_nginx || missing+=(nginx)
 # The race detector links against the C library's headers.
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
 # authlib belongs to Debian's own Python, whatever other Python is in front of it.
@@ -29,8 +34,14 @@ as_root=()
 if [ "${#missing[@]}" -gt 0 ]; then
   echo "installing: ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
+  # Debian starts the servers that it installs: an nginx on port 80 is not what was asked for.
+  if [ ! -e /usr/sbin/policy-rc.d ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 755 /dev/stdin /usr/sbin/policy-rc.d
+    trap '"${as_root[@]}" rm -f /usr/sbin/policy-rc.d' EXIT
+  fi
   "${as_root[@]}" apt-get update -qq
   "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  has_nginx || { echo "nginx is installed, but there is no program of that name" >&2; exit 1; }
 fi
 
 if ! has_postgres; then
@@ -47,6 +58,12 @@ mkdir -p "$tools/bin"
 if ! "$tools/bin/golangci-lint" version 2>/dev/null | grep -qF "${golangci_version#v}"; then
   echo "installing golangci-lint $golangci_version (a few minutes, once)"
   CGO_ENABLED=0 GOBIN="$tools/bin" go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$golangci_version"
+fi
+
+# An S3 server that checks signatures itself: an origin for the gateway's tests.
+if ! go version -m "$tools/bin/versitygw" 2>/dev/null | grep -qP "\tmod\tgithub.com/versity/versitygw\t\Q$versitygw_version\E\t"; then
+  echo "installing versitygw $versitygw_version (a few minutes, once)"
+  CGO_ENABLED=0 GOBIN="$tools/bin" nice go install "github.com/versity/versitygw/cmd/versitygw@$versitygw_version"
 fi
 
 # AWS's JavaScript SDK and the emulators of npm, as the lock file has them. What its
