@@ -17,7 +17,7 @@ type Config struct {
 	Data string
 	// Listen are the addresses; port 0 picks one.
 	Listen Listen
-	// InsecureHTTP names the listeners ("api") that may speak plain HTTP off loopback.
+	// InsecureHTTP names the listeners ("api", "s3") that may speak plain HTTP off loopback.
 	InsecureHTTP []string
 	// TrustedProxies are those whose X-Forwarded-For counts.
 	TrustedProxies []netip.Prefix
@@ -27,6 +27,7 @@ type Config struct {
 	// AccountID is the account in the ARNs of roles and sessions: twelve digits.
 	AccountID string
 	STS       STS
+	S3        S3
 	// Store is the URL of a PostgreSQL database; none = SQLite in Data.
 	Store      countersign.Secret
 	Revocation Revocation
@@ -34,6 +35,11 @@ type Config struct {
 	Limits     Limits
 	// Resources are files and folders whose documents are applied at start.
 	Resources []string
+	// AllowedPaths are those below which the folders and files lie that resources name
+	// (RULES A8); none = resources may name no path. Relative paths of resources start at
+	// Folder: the folder of the config file, or the working directory without one.
+	AllowedPaths []string
+	Folder       string
 	// ExposeReasons adds "reason" to what denied callers get.
 	ExposeReasons bool
 	Ops           Ops
@@ -42,10 +48,10 @@ type Config struct {
 }
 
 // Listen holds host:port addresses.
-type Listen struct{ API, Ops string }
+type Listen struct{ API, S3, Ops string }
 
-// TLS serves the api listener over TLS when CertFile is set; both files reload when
-// they change.
+// TLS serves the api and s3 listeners over TLS when CertFile is set; both files reload
+// when they change.
 type TLS struct{ CertFile, KeyFile string }
 
 // Keys says where the master key is: MasterFile (default DATA/master.key, made when it
@@ -110,6 +116,12 @@ type STS struct {
 	AWSEndpoints       []string
 }
 
+// S3: URL is the gateway's base URL as clients reach it; "" = the URL of the s3 address
+// that was bound. Domain is the host name below which each bucket is a host
+// (BUCKET.DOMAIN); "" = buckets are in the path only. Neither host is the issuer's off
+// loopback (RULES G10).
+type S3 struct{ URL, Domain string }
+
 // Ops: Pprof serves /debug/pprof on the ops listener, on loopback only.
 type Ops struct{ Pprof bool }
 
@@ -119,7 +131,7 @@ const maxSession = 12 * time.Hour
 func defaults() Config {
 	return Config{
 		Data:   "countersign-data",
-		Listen: Listen{API: "127.0.0.1:8440", Ops: "127.0.0.1:8449"},
+		Listen: Listen{API: "127.0.0.1:8440", S3: "127.0.0.1:8441", Ops: "127.0.0.1:8449"},
 		Keys:   Keys{RotationPeriod: 30 * day},
 		Tokens: Tokens{Lifetime: 15 * time.Minute, SigningAlgorithm: "ES256"},
 

@@ -37,7 +37,8 @@ func TestLoadWithoutAnything(t *testing.T) {
 	}
 	want := Config{
 		Data:   filepath.Join(here, "countersign-data"),
-		Listen: Listen{API: "127.0.0.1:8440", Ops: "127.0.0.1:8449"},
+		Folder: here,
+		Listen: Listen{API: "127.0.0.1:8440", S3: "127.0.0.1:8441", Ops: "127.0.0.1:8449"},
 		Keys:   Keys{MasterFile: filepath.Join(here, "countersign-data", "master.key"), RotationPeriod: 30 * day},
 		Tokens: Tokens{Lifetime: 15 * time.Minute, SigningAlgorithm: "ES256"},
 
@@ -62,8 +63,8 @@ func TestLoadEveryKey(t *testing.T) {
 # everything that there is
 issuer: https://auth.example.com/c
 data: ./state
-listen: {api: 0.0.0.0:8440, ops: "[::1]:9"}
-insecure_http: [api]
+listen: {api: 0.0.0.0:8440, s3: ":8441", ops: "[::1]:9"}
+insecure_http: [api, s3]
 trusted_proxies:
   - 10.0.0.0/8
   - 192.0.2.7
@@ -81,7 +82,9 @@ audit: {on_store_outage: refuse, spool_bytes: 1048576}
 limits:
   {connections: 100, concurrency: 200, requests_per_address: 0, requests_per_identity: 7, header_bytes: 4096, body_bytes: 65536,
    header_timeout: 1s, read_timeout: 2s, write_timeout: 40s, idle_timeout: 3s}
+s3: {url: "https://s3.example.com:9000", domain: s3.example.com}
 resources: [./resources, /etc/countersign/more.yaml]
+allowed_paths: [./data, /srv/objects/]
 expose_reasons: true
 ops: {pprof: true}
 `)
@@ -92,7 +95,8 @@ ops: {pprof: true}
 	}
 	want := Config{
 		Issuer: "https://auth.example.com/c", Data: filepath.Join(dir, "state"),
-		Listen: Listen{API: "0.0.0.0:8440", Ops: "[::1]:9"}, InsecureHTTP: []string{"api"},
+		Folder: dir,
+		Listen: Listen{API: "0.0.0.0:8440", S3: ":8441", Ops: "[::1]:9"}, InsecureHTTP: []string{"api", "s3"},
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32")},
 		TLS:            TLS{CertFile: filepath.Join(dir, "tls.crt"), KeyFile: "/etc/tls.key"},
 		Keys: Keys{MasterFile: filepath.Join(dir, "my master.key"), MasterFileConfigured: true,
@@ -107,7 +111,9 @@ ops: {pprof: true}
 			Connections: 100, Concurrency: 200, RequestsPerIdentity: 7, HeaderBytes: 4096, BodyBytes: 65536,
 			HeaderTimeout: time.Second, ReadTimeout: 2 * time.Second, WriteTimeout: 40 * time.Second, IdleTimeout: 3 * time.Second,
 		},
-		Resources: []string{filepath.Join(dir, "resources"), "/etc/countersign/more.yaml"},
+		S3:           S3{URL: "https://s3.example.com:9000", Domain: "s3.example.com"},
+		Resources:    []string{filepath.Join(dir, "resources"), "/etc/countersign/more.yaml"},
+		AllowedPaths: []string{filepath.Join(dir, "data"), "/srv/objects"},
 
 		ExposeReasons: true, Ops: Ops{Pprof: true},
 	}
@@ -200,6 +206,21 @@ func badFiles() []badFile {
 		{"named port", "listen: {api: '127.0.0.1:http'}", value, "listen.api"},
 		{"host name", "listen: {api: 'example.com:80'}", value, "listen.api"},
 		{"same address", "listen: {api: '127.0.0.1:8449'}", value, "same address"},
+		{"s3 and api", "listen: {s3: '127.0.0.1:8440'}", value, "same address"},
+		{"s3 and ops", "listen: {s3: '127.0.0.1:8449'}", value, "same address"},
+		{"gateway over http", "s3: {url: 'http://s3.example.com'}", value, "s3.url"},
+		{"gateway with a path", "s3: {url: 'https://s3.example.com/x'}", value, "s3.url"},
+		{"gateway with a slash", "s3: {url: 'https://s3.example.com/'}", value, "s3.url"},
+		{"domain is an address", "s3: {domain: 127.0.0.1}", value, "s3.domain"},
+		{"domain is a URL", "s3: {domain: 'https://s3.example.com'}", value, "s3.domain"},
+		{"domain with a port", "s3: {domain: 's3.example.com:80'}", value, "s3.domain"},
+		{"domain with a wildcard", "s3: {domain: '*.s3.example.com'}", value, "s3.domain"},
+		{"domain is one word", "s3: {domain: com}", value, "s3.domain"},
+		{"domain in capitals", "s3: {domain: S3.example.com}", value, "s3.domain"},
+		{"tls with http gateway", "s3: {url: 'http://127.0.0.1:1'}\ntls: {cert_file: a, key_file: b}", value, "s3.url is http"},
+		{"everything allowed", "allowed_paths: [/]", value, "allowed_paths"},
+		{"everything allowed, in dots", "allowed_paths: [/srv/..]", value, "allowed_paths"},
+		{"empty allowed path", "allowed_paths: ['']", value, "allowed_paths"},
 		{"proxies: name", "trusted_proxies: [proxy]", value, "trusted_proxies"},
 		{"proxies: everybody", "trusted_proxies: [0.0.0.0/0]", value, "trusted_proxies"},
 		{"proxies: host bits", "trusted_proxies: [10.0.0.1/8]", value, "trusted_proxies"},
@@ -292,7 +313,7 @@ func TestLaterKeysAreRefused(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Load("", []string{"COUNTERSIGN_S3_DOMAIN=x"}); !errors.Is(err, countersign.Unsupported) {
+	if _, err := Load("", []string{"COUNTERSIGN_IAM_MODE=x"}); !errors.Is(err, countersign.Unsupported) {
 		t.Errorf("below a later section: got %v", err)
 	}
 }

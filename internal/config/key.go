@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -44,10 +45,11 @@ var keyTable = []key{
 	{"data", kindText, "the path of a folder", func(c *Config, v value) bool { return setPath(&c.Data, v) }},
 	{"store", kindText, "postgres://USER@HOST/DATABASE, or nothing for SQLite in the data folder", setStore},
 	{"listen.api", kindText, "an address HOST:PORT, HOST an IP address, localhost or nothing", func(c *Config, v value) bool { return setAddress(&c.Listen.API, v) }},
+	{"listen.s3", kindText, "an address HOST:PORT, HOST an IP address, localhost or nothing", func(c *Config, v value) bool { return setAddress(&c.Listen.S3, v) }},
 	{"listen.ops", kindText, "an address HOST:PORT, HOST an IP address, localhost or nothing", func(c *Config, v value) bool { return setAddress(&c.Listen.Ops, v) }},
-	{"insecure_http", kindList, "a list of listeners; api is the only one that can be in it", func(c *Config, v value) bool {
+	{"insecure_http", kindList, "a list of listeners; only api and s3 can be in it", func(c *Config, v value) bool {
 		c.InsecureHTTP = v.items
-		return !slices.ContainsFunc(v.items, func(name string) bool { return name != "api" })
+		return !slices.ContainsFunc(v.items, func(name string) bool { return name != "api" && name != "s3" })
 	}},
 	{"trusted_proxies", kindList, "a list of addresses and networks (10.0.0.0/8), none of them the whole Internet", setProxies},
 	{"tls.cert_file", kindText, "the path of a PEM file", func(c *Config, v value) bool { return setPath(&c.TLS.CertFile, v) }},
@@ -83,6 +85,14 @@ var keyTable = []key{
 	{"sts.aws_endpoints", kindList, "a list of base URLs: https, or http on loopback, without path, query and user", func(c *Config, v value) bool {
 		c.STS.AWSEndpoints = v.items
 		return !slices.ContainsFunc(v.items, func(url string) bool { return !isEndpoint(url) })
+	}},
+	{"s3.url", kindText, "a base URL: https, or http on loopback, without path, query and user", func(c *Config, v value) bool {
+		c.S3.URL = v.text
+		return isEndpoint(v.text)
+	}},
+	{"s3.domain", kindText, "a host name in lower case, no IP address", func(c *Config, v value) bool {
+		c.S3.Domain = v.text
+		return isDomain(v.text)
 	}},
 	{"revocation.max_staleness", kindText, "a duration with a unit from 5s to 1d", func(c *Config, v value) bool {
 		return setDuration(&c.Revocation.MaxStaleness, v, 5*time.Second, day)
@@ -128,7 +138,10 @@ var keyTable = []key{
 	{"limits.idle_timeout", kindText, "a duration with a unit from 1s to 1h", func(c *Config, v value) bool {
 		return setDuration(&c.Limits.IdleTimeout, v, time.Second, time.Hour)
 	}},
-	{"resources", kindList, "a list of files and folders", setResources},
+	{"resources", kindList, "a list of files and folders", func(c *Config, v value) bool { return setPaths(&c.Resources, v) }},
+	{"allowed_paths", kindList, "a list of folders, none of them the whole file system", func(c *Config, v value) bool {
+		return setPaths(&c.AllowedPaths, v) && !slices.ContainsFunc(c.AllowedPaths, func(path string) bool { return filepath.Dir(path) == path })
+	}},
 	{"expose_reasons", kindBool, "true or false", func(c *Config, v value) bool { return setBool(&c.ExposeReasons, v) }},
 	{"ops.pprof", kindBool, "true or false", func(c *Config, v value) bool { return setBool(&c.Ops.Pprof, v) }},
 }
@@ -136,8 +149,8 @@ var keyTable = []key{
 // laterKeys are keys and sections that later versions serve. They are refused rather
 // than ignored: whoever writes one relies on it.
 var laterKeys = []string{
-	"listen.s3", "listen.ext_authz", "s3", "iam", "audit.retention",
-	"audit.checkpoint_sink", "allowed_paths", "tls.client_ca_file", "keys.master.aws_kms",
+	"listen.ext_authz", "iam", "audit.retention",
+	"audit.checkpoint_sink", "tls.client_ca_file", "keys.master.aws_kms",
 }
 
 func findKey(path string) (key, bool) {

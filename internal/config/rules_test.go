@@ -16,6 +16,7 @@ func TestRuleG8PlainHTTPAndIssuer(t *testing.T) {
 	t.Parallel()
 	const tls = "tls: {cert_file: a, key_file: b}\n"
 	const issuer = "issuer: https://auth.example.com\n"
+	const gateway = "s3: {url: 'https://s3.example.com'}\nlisten: {s3: ':8441'}\n"
 	const anywhere = "listen: {api: '0.0.0.0:8440'}\n"
 	tests := []struct {
 		name, content string
@@ -39,7 +40,14 @@ func TestRuleG8PlainHTTPAndIssuer(t *testing.T) {
 		{"http issuer that begins like loopback", "issuer: http://localhost.example.com", false},
 		{"http issuer with loopback as user", "issuer: http://localhost@example.com", false},
 		{"unknown listener", "insecure_http: [apis]", false},
-		{"listener of a later version", "insecure_http: [api, s3]", false},
+		{"s3 is named", "insecure_http: [api, s3]", true},
+		{"s3 with tls", issuer + gateway + tls, true},
+		{"s3 plain and named", issuer + gateway + "insecure_http: [s3]", true},
+		{"s3 plain off loopback", issuer + gateway, false},
+		{"s3 plain, another is named", issuer + gateway + "insecure_http: [api]", false},
+		{"s3 off loopback without a URL", issuer + "listen: {s3: ':8441'}\ninsecure_http: [s3]", false},
+		{"s3 off loopback, default issuer", gateway + "insecure_http: [s3]", false},
+		{"listener of a later version", "insecure_http: [api, ext_authz]", false},
 		{"listener that is always plain", "insecure_http: [ops]", false},
 		{"pprof off loopback", "ops: {pprof: true}\nlisten: {ops: '0.0.0.0:8449'}", false},
 		{"pprof on every address", "ops: {pprof: true}\nlisten: {ops: ':8449'}", false},
@@ -52,6 +60,37 @@ func TestRuleG8PlainHTTPAndIssuer(t *testing.T) {
 				t.Errorf("got %v, want ok %v", err, test.ok)
 			}
 		})
+	}
+}
+
+// TestRuleG10GatewayHasAHostOfItsOwn: what a bucket's owner serves is never at the
+// console's host, whatever the port.
+func TestRuleG10GatewayHasAHostOfItsOwn(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		content string
+		ok      bool
+	}{
+		"own host":               {"s3: {url: 'https://s3.example.com'}", true},
+		"below the issuer":       {"s3: {url: 'https://s3.auth.example.com', domain: s3.auth.example.com}", true},
+		"ends alike":             {"s3: {domain: h.example.com}", true},
+		"domain only":            {"s3: {domain: s3.example.com}", true},
+		"issuer's host":          {"s3: {url: 'https://auth.example.com'}", false},
+		"issuer's host and port": {"s3: {url: 'https://auth.example.com:8441'}", false},
+		"issuer's domain":        {"s3: {domain: auth.example.com}", false},
+		"issuer as a bucket":     {"s3: {domain: example.com}", false},
+		"issuer, two below":      {"s3: {domain: com.example}\nissuer: https://a.b.com.example", false},
+	} {
+		content := test.content
+		if !strings.Contains(content, "issuer:") {
+			content += "\nissuer: https://auth.example.com"
+		}
+		if _, err := Load(write(t, content), nil); test.ok && err != nil || !test.ok && !errors.Is(err, countersign.Invalid) {
+			t.Errorf("%s: got %v, want ok %v", name, err, test.ok)
+		}
+	}
+	if _, err := Load(write(t, "issuer: http://localhost:8440\ns3: {url: 'http://localhost:8441', domain: localhost}"), nil); err != nil {
+		t.Errorf("on loopback: %v", err)
 	}
 }
 

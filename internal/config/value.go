@@ -72,14 +72,14 @@ func setStore(c *Config, v value) bool {
 	return err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql") && u.Path != "" && u.Path != "/"
 }
 
-func setResources(c *Config, v value) bool {
-	c.Resources = nil
+func setPaths(target *[]string, v value) bool {
+	*target = nil
 	for _, item := range v.items {
 		var path string
 		if !setPath(&path, value{text: item, base: v.base}) {
 			return false
 		}
-		c.Resources = append(c.Resources, path)
+		*target = append(*target, path)
 	}
 	return true
 }
@@ -153,6 +153,12 @@ func isIssuer(text string) bool {
 func isEndpoint(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && isIssuer(text) && u.Path == ""
+}
+
+// isDomain takes a host name with a dot, since names stand before it, and localhost.
+func isDomain(text string) bool {
+	_, err := netip.ParseAddr(text)
+	return err != nil && len(text) <= 253 && isHost(text) && (strings.Contains(text, ".") || text == "localhost")
 }
 
 // isServerID takes what can stand in a signed header.
