@@ -102,9 +102,17 @@ func IsLoopbackHost(host string) bool {
 	return err == nil && addr.IsLoopback() && !addr.Is4In6() && addr.Zone() == ""
 }
 
+// dialRule says which addresses may be dialled.
+type dialRule struct {
+	// allowPrivate lets private and loopback addresses be dialled.
+	allowPrivate bool
+	// refusePublic is for plain http: what may cross the Internet goes by TLS.
+	refusePublic bool
+}
+
 // control returns the hook that the dialler asks with each resolved address before
 // it connects. host is the host as it was written.
-func control(host string, allowPrivate bool) func(network, address string, _ syscall.RawConn) error {
+func control(host string, rule dialRule) func(network, address string, _ syscall.RawConn) error {
 	written := IsLoopbackHost(host)
 	return func(network, address string, _ syscall.RawConn) error {
 		target, err := netip.ParseAddrPort(address)
@@ -118,7 +126,7 @@ func control(host string, allowPrivate bool) func(network, address string, _ sys
 		case written:
 			// localhost is what lets plain http through, so it must be this machine.
 			return fmt.Errorf("%w: %s is not a loopback", ErrAddress, target.Addr())
-		case verdict == public, allowPrivate && (verdict == private || verdict == loopback):
+		case verdict == public && !rule.refusePublic, rule.allowPrivate && (verdict == private || verdict == loopback):
 			return nil
 		}
 		return fmt.Errorf("%w: %s", ErrAddress, target.Addr())

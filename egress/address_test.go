@@ -120,13 +120,13 @@ func TestRuleC2WhoMayDial(t *testing.T) {
 			if test.address[0] == '[' {
 				network = "tcp6"
 			}
-			err := control(test.host, test.private)(network, test.address, nil)
+			err := control(test.host, dialRule{allowPrivate: test.private})(network, test.address, nil)
 			if (err == nil) != test.want || err != nil && !errors.Is(err, ErrAddress) {
 				t.Errorf("control(%s)(%s) = %v, want allowed %v", test.host, test.address, err, test.want)
 			}
 		})
 	}
-	if err := control("127.0.0.1", true)("udp4", "127.0.0.1:53", nil); !errors.Is(err, ErrAddress) {
+	if err := control("127.0.0.1", dialRule{allowPrivate: true})("udp4", "127.0.0.1:53", nil); !errors.Is(err, ErrAddress) {
 		t.Errorf("udp: %v, want ErrAddress", err)
 	}
 }

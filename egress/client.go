@@ -45,7 +45,7 @@ func New(cfg Config) *http.Client {
 	}
 	base := &http.Transport{
 		Proxy:       nil, // never from the environment
-		DialContext: dial(cfg),
+		DialContext: dialBy(dialRule{allowPrivate: cfg.AllowPrivateAddresses}, cfg.Timeout, cfg.Resolver),
 		TLSClientConfig: &tls.Config{
 			MinVersion: tls.VersionTLS12,
 			RootCAs:    cfg.RootCAs,
@@ -67,7 +67,7 @@ func New(cfg Config) *http.Client {
 	}
 }
 
-func dial(cfg Config) func(ctx context.Context, network, address string) (net.Conn, error) {
+func dialBy(rule dialRule, timeout time.Duration, resolver *net.Resolver) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		host, _, err := net.SplitHostPort(address)
 		if err != nil {
@@ -75,10 +75,10 @@ func dial(cfg Config) func(ctx context.Context, network, address string) (net.Co
 		}
 		// One dialler a call: the verdict depends on the host as it was written.
 		dialer := net.Dialer{
-			Timeout:   cfg.Timeout,
+			Timeout:   timeout,
 			KeepAlive: 30 * time.Second,
-			Resolver:  cfg.Resolver,
-			Control:   control(host, cfg.AllowPrivateAddresses),
+			Resolver:  resolver,
+			Control:   control(host, rule),
 		}
 		return dialer.DialContext(ctx, network, address)
 	}

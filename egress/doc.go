@@ -18,6 +18,7 @@
 //
 // [Get] and [Post] are the two calls that nearly everybody needs. [ClientOr] is for who
 // sends a secret to a URL of its own configuration, perhaps through a client of its own.
+// [Stream] is the same guard for bodies without a bound, the objects of a store.
 //
 // It does not cache, does not retry and does not decide which hosts may be asked:
 // who calls it compares URLs with its configuration first.
