@@ -209,7 +209,7 @@ func mayApply(actor Actor, fromConfig bool, d *resource.Document) error {
 func actionOf(kind string, action ApplyAction) string {
 	word := map[string]string{
 		resource.KindService: "service", resource.KindIssuer: "issuer", resource.KindRoutePolicy: "route-policy",
-		resource.KindRole: "role",
+		resource.KindRole: "role", resource.KindTenant: "tenant", resource.KindUserRole: "user-role",
 	}[kind]
 	verb := map[ApplyAction]string{ApplyCreated: "create", ApplyChanged: "change", ApplyPruned: "delete"}[action]
 	return word + "." + verb

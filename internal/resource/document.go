@@ -15,12 +15,14 @@ const (
 	KindIssuer      = "Issuer"
 	KindRole        = "Role"
 	KindRoutePolicy = "RoutePolicy"
+	KindTenant      = "Tenant"
+	KindUserRole    = "UserRole"
 )
 
-var served = []string{KindService, KindIssuer, KindRole, KindRoutePolicy}
+var served = []string{KindTenant, KindUserRole, KindService, KindIssuer, KindRole, KindRoutePolicy}
 
 // laterKinds are known, and refused as not served.
-var laterKinds = []string{"Bucket", "Tenant", "UserRole", "AccessKey"}
+var laterKinds = []string{"Bucket", "AccessKey"}
 
 // Kinds returns the kinds that are served, in the order in which they are applied.
 func Kinds() []string { return slices.Clone(served) }
@@ -38,6 +40,8 @@ type Document struct {
 	Issuer      *Issuer
 	Role        *Role
 	RoutePolicy *RoutePolicy
+	OfTenant    *Tenant
+	UserRole    *UserRole
 
 	// File and Line are where it starts; empty when it does not come from a file.
 	File string

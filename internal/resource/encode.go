@@ -21,6 +21,10 @@ func (d *Document) Spec() ([]byte, error) {
 		spec = d.Issuer
 	case d.Role != nil:
 		spec = d.Role
+	case d.OfTenant != nil:
+		spec = d.OfTenant
+	case d.UserRole != nil:
+		spec = d.UserRole
 	default:
 		spec = d.RoutePolicy
 	}
@@ -51,6 +55,12 @@ func FromSpec(kind, name, tenant string, spec []byte) (*Document, error) {
 	case KindRole:
 		d.Role = &Role{}
 		target = d.Role
+	case KindTenant:
+		d.OfTenant = &Tenant{}
+		target = d.OfTenant
+	case KindUserRole:
+		d.UserRole = &UserRole{}
+		target = d.UserRole
 	case KindRoutePolicy:
 		d.RoutePolicy = &RoutePolicy{}
 		target = d.RoutePolicy

@@ -63,6 +63,10 @@ func (r *reader) read(node ast.Node) {
 		d.Role = readRole(f)
 	case d.Kind == KindRoutePolicy:
 		d.RoutePolicy = readRoutePolicy(f)
+	case d.Kind == KindTenant:
+		d.OfTenant = readTenant(f)
+	case d.Kind == KindUserRole:
+		d.UserRole = readUserRole(f)
 	case Later(d.Kind):
 		f.wrong("kind", "is not served by this version")
 		return
