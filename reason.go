@@ -69,6 +69,7 @@ const (
 	ReasonResourceInvalid     Reason = "resource_invalid"
 	ReasonResourceReadOnly    Reason = "resource_read_only" // it comes from a file of the server's config
 	ReasonOwnerMismatch       Reason = "owner_mismatch"
+	ReasonPathNotAllowed      Reason = "path_not_allowed" // of this machine: RULES A8
 	ReasonStoreUnavailable    Reason = "store_unavailable"
 	ReasonAuditUnavailable    Reason = "audit_unavailable"
 	ReasonNotAdministrator    Reason = "not_administrator"
@@ -95,6 +96,7 @@ const (
 	ReasonCredentialScope     Reason = "credential_scope"     // signed for another service or region
 	ReasonClockSkewed         Reason = "clock_skewed"
 	ReasonBodyMismatch        Reason = "body_mismatch"
+	ReasonChecksumMismatch    Reason = "checksum_mismatch" // the body does not have the checksum that came with it
 	ReasonTrustProof          Reason = "trust_proof" // the statement is about another kind of proof
 	ReasonTrustIssuer         Reason = "trust_issuer"
 	ReasonTrustAudience       Reason = "trust_audience"
