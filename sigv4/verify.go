@@ -26,14 +26,14 @@ type VerifyOptions struct {
 	// signed when the request does not say so itself, and what that is compared with when
 	// it does.
 	BodyHash string
-	// BodyLater: the caller compares the body with Request.PayloadHash as it streams, and
-	// BodyHash is empty.
+	// BodyLater: the caller reads the body by [Request.Body], or compares it with
+	// Request.PayloadHash by itself, and BodyHash is empty.
 	BodyLater bool
 	// AllowUnsigned takes UNSIGNED-PAYLOAD, and a presigned URL of S3 that says nothing of
 	// a body. Meant for TLS and loopback.
 	AllowUnsigned bool
-	// AllowStreaming takes the STREAMING-* forms. The caller checks the chunks or their
-	// trailer.
+	// AllowStreaming takes the STREAMING-* forms; the one with chunks that are not signed only
+	// with AllowUnsigned. The caller reads the body by [Request.Body].
 	AllowStreaming bool
 	// MaxSkew is how far X-Amz-Date may be from Now; 0 = 15 minutes.
 	MaxSkew time.Duration
@@ -135,7 +135,7 @@ func checkBody(payload string, v VerifyOptions) error {
 	case payloadUnsigned:
 		allowed = v.AllowUnsigned
 	case payloadStreaming:
-		allowed = v.AllowStreaming
+		allowed = v.AllowStreaming && (v.AllowUnsigned || payload != StreamingUnsignedTrailer)
 	case payloadUnknown:
 	}
 	if !allowed {

@@ -74,7 +74,8 @@ func TestVerifyBody(t *testing.T) {
 		"streaming, unsigned allowed":    {streaming, func(v *sigv4.VerifyOptions) { v.AllowUnsigned, v.BodyLater = true, true }, countersign.BodyMismatch},
 		"streaming, allowed":             {streaming, func(v *sigv4.VerifyOptions) { v.AllowStreaming = true }, ""},
 		"streaming, trailer":             {sigv4.StreamingPayloadTrailer, func(v *sigv4.VerifyOptions) { v.AllowStreaming = true }, ""},
-		"streaming, unsigned trailer":    {sigv4.StreamingUnsignedTrailer, func(v *sigv4.VerifyOptions) { v.AllowStreaming = true }, ""},
+		"streaming, unsigned trailer":    {sigv4.StreamingUnsignedTrailer, func(v *sigv4.VerifyOptions) { v.AllowStreaming, v.AllowUnsigned = true, true }, ""},
+		"streaming, unsigned, forbidden": {sigv4.StreamingUnsignedTrailer, func(v *sigv4.VerifyOptions) { v.AllowStreaming = true }, countersign.BodyMismatch},
 		"streaming, the secret is wrong": {streaming, func(v *sigv4.VerifyOptions) { v.AllowStreaming, v.Secret = true, countersign.NewSecret("x") }, countersign.BadSignature},
 	}
 	for name, test := range tests {
