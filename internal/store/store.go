@@ -17,6 +17,8 @@ const (
 type Page struct {
 	After string
 	Limit int
+	// Tenant leaves out what belongs to others and to the platform; "" = nothing is left out.
+	Tenant string
 }
 
 // Services reads services.
@@ -109,8 +111,10 @@ type Tx interface {
 	Services
 	SigningKeys
 	Objects
+	Users
 	ServiceWriter
 	ObjectWriter
+	UserWriter
 	KeyWriter
 	AuditWriter
 	// Serialize makes this transaction run alone among all that call it, of all
@@ -186,6 +190,7 @@ type Meta interface {
 type Store interface {
 	Services
 	Objects
+	Users
 	SigningKeys
 	Revocations
 	Feed

@@ -22,6 +22,8 @@ var selectObject = query[store.Object]{"read an object", `SELECT ` + objectColum
 
 var selectObjects = query[store.Object]{"list objects", `SELECT ` + objectColumns + ` FROM object WHERE kind = $1 AND name > $2 ORDER BY name LIMIT $3`, scanObject}
 
+var selectTenantObjects = query[store.Object]{"list a tenant's objects", `SELECT ` + objectColumns + ` FROM object WHERE kind = $1 AND tenant = $4 AND name > $2 ORDER BY name LIMIT $3`, scanObject}
+
 var selectObjectUID = query[store.Object]{"change an object", `SELECT ` + objectColumns + ` FROM object WHERE uid = $1`, scanObject}
 
 func scanObject(r row) (store.Object, error) {
@@ -48,6 +50,9 @@ func (s *session) Objects(ctx context.Context, kind string, page store.Page) ([]
 	n, err := limit(page.Limit)
 	if err != nil {
 		return nil, err
+	}
+	if page.Tenant != "" {
+		return selectTenantObjects.list(ctx, s, kind, page.After, n, page.Tenant)
 	}
 	return selectObjects.list(ctx, s, kind, page.After, n)
 }

@@ -27,6 +27,8 @@ var selectService = query[store.Service]{"read a service", `SELECT ` + serviceCo
 
 var selectServices = query[store.Service]{"list services", `SELECT ` + serviceColumns + ` FROM service WHERE name > $1 ORDER BY name LIMIT $2`, scanService}
 
+var selectTenantServices = query[store.Service]{"list a tenant's services", `SELECT ` + serviceColumns + ` FROM service WHERE tenant = $3 AND name > $1 ORDER BY name LIMIT $2`, scanService}
+
 var selectServiceUID = query[string]{"change a service", `SELECT uid FROM service WHERE uid = $1`, scanText}
 
 func scanService(r row) (store.Service, error) {
@@ -66,6 +68,9 @@ func (s *session) Services(ctx context.Context, page store.Page) ([]store.Servic
 	n, err := limit(page.Limit)
 	if err != nil {
 		return nil, err
+	}
+	if page.Tenant != "" {
+		return selectTenantServices.list(ctx, s, page.After, n, page.Tenant)
 	}
 	return selectServices.list(ctx, s, page.After, n)
 }

@@ -47,6 +47,7 @@ func Run(t *testing.T, open Open) {
 		{"Audit", alone(auditCases())},
 		{"Meta", alone(metaCases())},
 		{"Objects", objectCases()},
+		{"Users", alone(userCases())},
 		{"Feed", feedCases()},
 		{"Serialize", serializeCases()},
 		{"SingleUse", onceCases()},
