@@ -1,166 +1,170 @@
 package s3api
 
 import (
-	"crypto/md5"  //nolint:gosec // G501: S3 has it; it is no proof of anything here
-	"crypto/sha1" //nolint:gosec // G505: as above
+	"crypto/sha1" //nolint:gosec // one of the checksums that S3 knows; no security rests on it
 	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/base64"
 	"hash"
 	"hash/crc32"
 	"hash/crc64"
-	"net/http"
 	"strings"
 )
 
-const checksumPrefix = "X-Amz-Checksum-"
-
-// checksums are those that can be computed here, by the end of the name of their header. S3
-// knows XXHASH64, XXHASH3 and XXHASH128 as well: no SDK sends one unless it is asked to.
+// Checksum is an algorithm of S3's additional checksums.
 //
-// Source: Amazon S3 user guide, "Checking object integrity in Amazon S3".
-var checksums = map[string]func() hash.Hash{
-	"CRC32":     func() hash.Hash { return crc32.NewIEEE() },
-	"CRC32C":    func() hash.Hash { return crc32.New(castagnoli) },
-	"CRC64NVME": func() hash.Hash { return crc64.New(nvme) },
-	"SHA1":      sha1.New,
-	"SHA256":    sha256.New,
-	"SHA512":    sha512.New,
-	"MD5":       md5.New,
-}
+// Source: Amazon S3 User Guide, "Checking object integrity in Amazon S3".
+type Checksum string
 
-var (
-	castagnoli = crc32.MakeTable(crc32.Castagnoli)
-	// nvme is the polynomial of the NVM Express specification, with its bits in reverse.
-	nvme = crc64.MakeTable(0x9a6c9329ac4bc9b5)
+// The algorithms, as x-amz-checksum-algorithm spells them.
+const (
+	CRC32     Checksum = "CRC32"
+	CRC32C    Checksum = "CRC32C"
+	CRC64NVME Checksum = "CRC64NVME"
+	SHA1      Checksum = "SHA1"
+	SHA256    Checksum = "SHA256"
 )
 
-// NewChecksum returns a new checksum of that algorithm, as in x-amz-checksum-algorithm: CRC32,
-// CRC32C, CRC64NVME, SHA1, SHA256, SHA512 or MD5, in any case; false for one that is not known.
-func NewChecksum(algorithm string) (hash.Hash, bool) {
-	made, ok := checksums[strings.ToUpper(algorithm)]
-	if !ok {
-		return nil, false
-	}
-	return made(), true
-}
+// Checksums are all of them.
+var Checksums = []Checksum{CRC32, CRC32C, CRC64NVME, SHA1, SHA256}
 
-// ChecksumOf returns the algorithm of a header or trailer, CRC32 of x-amz-checksum-crc32; "" for
-// the name of anything else.
-func ChecksumOf(header string) (algorithm string) {
-	if len(header) <= len(checksumPrefix) || !strings.EqualFold(header[:len(checksumPrefix)], checksumPrefix) {
-		return ""
-	}
-	algorithm = strings.ToUpper(header[len(checksumPrefix):])
-	if _, ok := checksums[algorithm]; !ok {
-		return ""
-	}
-	return algorithm
-}
+// checksumHeader is what the header of an algorithm starts with.
+const checksumHeader = "x-amz-checksum-"
 
-// ChecksumHeader returns the header of an algorithm, in the canonical form of net/http:
-// X-Amz-Checksum-Crc32.
-func ChecksumHeader(algorithm string) string {
-	return http.CanonicalHeaderKey(checksumPrefix + algorithm)
-}
+// The polynomials, reversed, that hash/crc32 and hash/crc64 have no name for, or that
+// Combine needs.
+const (
+	polyCRC64NVME = 0x9a6c9329ac4bc9b5
+	polyIEEE      = uint64(crc32.IEEE)
+	polyCRC32C    = uint64(crc32.Castagnoli)
+)
 
-// EncodeChecksum returns what a header or trailer says of a sum.
-func EncodeChecksum(h hash.Hash) string { return base64.StdEncoding.EncodeToString(h.Sum(nil)) }
+var (
+	tableCRC32C    = crc32.MakeTable(crc32.Castagnoli)
+	tableCRC64NVME = crc64.MakeTable(polyCRC64NVME)
+)
 
-// ChecksumLength returns how long EncodeChecksum's result is; 0 for an algorithm that is not
-// known.
-func ChecksumLength(algorithm string) int {
-	h, ok := NewChecksum(algorithm)
-	if !ok {
-		return 0
-	}
-	return base64.StdEncoding.EncodedLen(h.Size())
-}
-
-// Digests holds a body against what the headers of its request say of it: Content-MD5 and
-// x-amz-checksum-*. Write it the body, then ask Check. It has no part in a checksum that comes as
-// a trailer: who reads the body has compared that one.
-type Digests struct {
-	stated []digest
-	// Algorithm and Value are of the x-amz-checksum header that came; "" = none.
-	Algorithm, Value string
-}
-
-// digest is one header and the sum that it names.
-type digest struct {
-	header string
-	sum    hash.Hash
-	want   string
-}
-
-// ParseDigests reads the headers of a request whose body is what they are about: PutObject,
-// UploadPart and those with a document in XML. Those of CompleteMultipartUpload are about the
-// object.
-//
-// Errors: *Error with InvalidDigest (a sum that is none) or InvalidRequest (two
-// x-amz-checksum headers, or one of an algorithm that is not known).
-func ParseDigests(h http.Header) (*Digests, error) {
-	d := &Digests{}
-	if values, found := h["Content-Md5"]; found {
-		if err := d.add("Content-MD5", "MD5", values); err != nil {
-			return nil, err
+// ParseChecksum returns the algorithm of that name, of any case.
+func ParseChecksum(name string) (Checksum, bool) {
+	for _, c := range Checksums {
+		if strings.EqualFold(name, string(c)) {
+			return c, true
 		}
 	}
-	for name, values := range h {
-		if !strings.HasPrefix(name, checksumPrefix) || aboutChecksums[name] {
-			continue
-		}
-		algorithm := ChecksumOf(name)
-		if algorithm == "" {
-			return nil, &Error{Code: InvalidRequest, Message: "The checksum algorithm of the request is not supported."}
-		}
-		if d.Algorithm != "" {
-			return nil, &Error{Code: InvalidRequest, Message: "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."}
-		}
-		if err := d.add(strings.ToLower(name), algorithm, values); err != nil {
-			return nil, err
-		}
-		d.Algorithm, d.Value = algorithm, values[0]
-	}
-	return d, nil
+	return "", false
 }
 
-// aboutChecksums name or ask for checksums and are none.
-var aboutChecksums = map[string]bool{
-	"X-Amz-Checksum-Algorithm": true, "X-Amz-Checksum-Mode": true, "X-Amz-Checksum-Type": true,
+// ChecksumOfHeader returns the algorithm whose value the header of that name holds.
+func ChecksumOfHeader(name string) (Checksum, bool) {
+	if len(name) < len(checksumHeader) || !strings.EqualFold(name[:len(checksumHeader)], checksumHeader) {
+		return "", false
+	}
+	return ParseChecksum(name[len(checksumHeader):])
 }
 
-func (d *Digests) add(header, algorithm string, values []string) error {
-	sum, _ := NewChecksum(algorithm)
-	if len(values) == 1 {
-		raw, err := base64.StdEncoding.Strict().DecodeString(values[0])
-		if err == nil && len(raw) == sum.Size() && base64.StdEncoding.EncodeToString(raw) == values[0] {
-			d.stated = append(d.stated, digest{header: header, sum: sum, want: values[0]})
-			return nil
-		}
-	}
-	if header == "Content-MD5" {
-		return &Error{Code: InvalidDigest, Message: "The Content-MD5 you specified is not valid."}
-	}
-	return &Error{Code: InvalidRequest, Message: "Value for " + header + " header is invalid."}
-}
+// Header is the name of the header and trailer that holds a value, in lower case.
+func (c Checksum) Header() string { return checksumHeader + strings.ToLower(string(c)) }
 
-// Write implements io.Writer. It never fails.
-func (d *Digests) Write(p []byte) (int, error) {
-	for i := range d.stated {
-		_, _ = d.stated[i].sum.Write(p) // a hash never fails
-	}
-	return len(p), nil
-}
-
-// Check compares the sums of what was written with those that were stated.
-//
-// Errors: *Error with BadDigest.
-func (d *Digests) Check() error {
-	for i := range d.stated {
-		if s := &d.stated[i]; EncodeChecksum(s.sum) != s.want {
-			return &Error{Code: BadDigest, Message: "The " + s.header + " you specified did not match what we received."}
-		}
+// New returns a hash of the algorithm; nil for an unknown one.
+func (c Checksum) New() hash.Hash {
+	switch c {
+	case CRC32:
+		return crc32.NewIEEE()
+	case CRC32C:
+		return crc32.New(tableCRC32C)
+	case CRC64NVME:
+		return crc64.New(tableCRC64NVME)
+	case SHA1:
+		return sha1.New() //nolint:gosec // see the import
+	case SHA256:
+		return sha256.New()
 	}
 	return nil
+}
+
+// Size is how many bytes a sum has; 0 for an unknown algorithm.
+func (c Checksum) Size() int {
+	switch c {
+	case CRC32, CRC32C:
+		return crc32.Size
+	case CRC64NVME:
+		return crc64.Size
+	case SHA1:
+		return sha1.Size
+	case SHA256:
+		return sha256.Size
+	}
+	return 0
+}
+
+// Decode returns the sum that a header holds: base64 in its one form, of the right length.
+func (c Checksum) Decode(value string) ([]byte, bool) {
+	sum, err := base64.StdEncoding.DecodeString(value)
+	return sum, err == nil && len(sum) == c.Size() && len(sum) > 0 && c.Encode(sum) == value
+}
+
+// Encode returns the value of the header.
+func (c Checksum) Encode(sum []byte) string { return base64.StdEncoding.EncodeToString(sum) }
+
+// Linear reports whether the sum of a whole follows from those of its parts ([Checksum.Combine]).
+func (c Checksum) Linear() bool { return c == CRC32 || c == CRC32C || c == CRC64NVME }
+
+// Combine returns the sum of a followed by b, of which b has length bytes. The algorithm
+// must be Linear.
+func (c Checksum) Combine(a, b []byte, length int64) []byte {
+	poly, width := polyIEEE, uint(32)
+	switch c {
+	case CRC32C:
+		poly = polyCRC32C
+	case CRC64NVME:
+		poly, width = polyCRC64NVME, 64
+	}
+	field := gf2{poly: poly, top: 1 << (width - 1)}
+	shifted := field.multiply(field.power(length), bigEndian(a)) ^ bigEndian(b)
+	sum := make([]byte, width/8)
+	for i := len(sum) - 1; i >= 0; i-- {
+		sum[i] = byte(shifted)
+		shifted >>= 8
+	}
+	return sum
+}
+
+// gf2 are polynomials over GF(2) modulo poly, reflected: top is the bit of x^0.
+type gf2 struct{ poly, top uint64 }
+
+func (f gf2) multiply(a, b uint64) uint64 {
+	var product uint64
+	for bit := f.top; bit != 0; bit >>= 1 {
+		if a&bit != 0 {
+			product ^= b
+		}
+		b = f.byX(b)
+	}
+	return product
+}
+
+func (f gf2) byX(a uint64) uint64 {
+	if a&1 != 0 {
+		return a>>1 ^ f.poly
+	}
+	return a >> 1
+}
+
+// power is x^(8·bytes): what so many bytes behind a sum multiply it with.
+func (f gf2) power(bytes int64) uint64 {
+	result, square := f.top, f.top>>8 // x^0 and x^8
+	for n := bytes; n > 0; n >>= 1 {
+		if n&1 != 0 {
+			result = f.multiply(result, square)
+		}
+		square = f.multiply(square, square)
+	}
+	return result
+}
+
+func bigEndian(sum []byte) uint64 {
+	var n uint64
+	for _, b := range sum {
+		n = n<<8 | uint64(b)
+	}
+	return n
 }

@@ -1,92 +1,80 @@
-package s3api_test
+package s3api
 
 import (
 	"encoding/hex"
-	"errors"
-	"net/http"
+	"math/rand/v2"
 	"testing"
-
-	"github.com/countersign/countersign/internal/s3api"
 )
 
-// The sums of "123456789", which every catalogue of checksums gives.
-func TestNewChecksum(t *testing.T) {
+func TestChecksumCheckValues(t *testing.T) {
 	t.Parallel()
-	for algorithm, want := range map[string]string{
-		"CRC32": "cbf43926", "crc32c": "e3069283", "CRC64NVME": "ae8b14860a799888",
-		"SHA1":   "f7c3bc1d808e04732adf679965ccc34ca7ae3441",
-		"SHA256": "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225",
-		"MD5":    "25f9e794323b453885f5181f1b624d0b",
-		"SHA512": "d9e6762dd1c8eaf6d61b3c6192fc408d4d6d5f1176d0c29169bc24e71c3f274ad27fcd5811b313d681f7e55ec02d73d499c95455b6b5bb503acf574fba8ffe85",
-	} {
-		sum, ok := s3api.NewChecksum(algorithm)
-		if !ok {
-			t.Errorf("%s is not known", algorithm)
-			continue
-		}
-		sum.Write([]byte("123456789"))
-		if got := hex.EncodeToString(sum.Sum(nil)); got != want {
-			t.Errorf("%s is %s, want %s", algorithm, got, want)
-		}
-		if got := len(s3api.EncodeChecksum(sum)); got != s3api.ChecksumLength(algorithm) {
-			t.Errorf("%s is %d letters, and ChecksumLength says %d", algorithm, got, s3api.ChecksumLength(algorithm))
-		}
-		if back := s3api.ChecksumOf(s3api.ChecksumHeader(algorithm)); s3api.ChecksumLength(back) != s3api.ChecksumLength(algorithm) || back == "" {
-			t.Errorf("the header of %s is of %q", algorithm, back)
-		}
+	// The check values of the CRC catalogue, and FIPS 180-4 for the others.
+	tests := map[Checksum]string{
+		CRC32: "cbf43926", CRC32C: "e3069283", CRC64NVME: "ae8b14860a799888",
+		SHA1:   "f7c3bc1d808e04732adf679965ccc34ca7ae3441",
+		SHA256: "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225",
 	}
-	for _, name := range []string{"", "XXHASH64", "ALGORITHM", "CRC", "CRC32\n"} {
-		if _, ok := s3api.NewChecksum(name); ok || s3api.ChecksumLength(name) != 0 || s3api.ChecksumOf("x-amz-checksum-"+name) != "" {
-			t.Errorf("%q is known", name)
+	for c, want := range tests {
+		h := c.New()
+		h.Write([]byte("123456789"))
+		if got := hex.EncodeToString(h.Sum(nil)); got != want || h.Size() != c.Size() {
+			t.Errorf("%s of 123456789 = %s (%d bytes), want %s", c, got, c.Size(), want)
+		}
+		if got, ok := ChecksumOfHeader("X-Amz-Checksum-" + string(c)); !ok || got != c {
+			t.Errorf("the header of %s is that of %q", c, got)
+		}
+		if sum, ok := c.Decode(c.Encode(h.Sum(nil))); !ok || hex.EncodeToString(sum) != want {
+			t.Errorf("%s doesn't come back from its header", c)
 		}
 	}
 }
 
-func TestDigests(t *testing.T) {
+func TestChecksumRefusesWhatIsNone(t *testing.T) {
 	t.Parallel()
-	const md5, crc = "JfnnlDI7RTiF9RgfG2JNCw==", "y/Q5Jg=="
-	for name, test := range map[string]struct {
-		header        http.Header
-		parse, verify string
-	}{
-		"none":               {http.Header{"X-Amz-Checksum-Algorithm": {"CRC32"}, "X-Amz-Checksum-Mode": {"ENABLED"}}, "", ""},
-		"both":               {http.Header{"Content-Md5": {md5}, "X-Amz-Checksum-Crc32": {crc}}, "", ""},
-		"wrong MD5":          {http.Header{"Content-Md5": {"JfnnlDI7RTiF9RgfG2JNCg=="}}, "", s3api.BadDigest},
-		"wrong checksum":     {http.Header{"Content-Md5": {md5}, "X-Amz-Checksum-Crc32": {"AAAAAA=="}}, "", s3api.BadDigest},
-		"MD5 is none":        {http.Header{"Content-Md5": {"x"}}, s3api.InvalidDigest, ""},
-		"MD5 is empty":       {http.Header{"Content-Md5": {""}}, s3api.InvalidDigest, ""},
-		"MD5 comes twice":    {http.Header{"Content-Md5": {md5, md5}}, s3api.InvalidDigest, ""},
-		"MD5 is short":       {http.Header{"Content-Md5": {crc}}, s3api.InvalidDigest, ""},
-		"a second spelling":  {http.Header{"Content-Md5": {"JfnnlDI7RTiF9RgfG2JNCx=="}}, s3api.InvalidDigest, ""},
-		"with a line end":    {http.Header{"Content-Md5": {md5 + "\n"}}, s3api.InvalidDigest, ""},
-		"checksum is none":   {http.Header{"X-Amz-Checksum-Crc32": {"????"}}, s3api.InvalidRequest, ""},
-		"two checksums":      {http.Header{"X-Amz-Checksum-Crc32": {crc}, "X-Amz-Checksum-Crc32c": {crc}}, s3api.InvalidRequest, ""},
-		"unknown":            {http.Header{"X-Amz-Checksum-Xxhash3": {crc}}, s3api.InvalidRequest, ""},
-		"checksum is absent": {http.Header{"X-Amz-Checksum-Crc32": {}}, s3api.InvalidRequest, ""},
-	} {
-		d, err := s3api.ParseDigests(test.header)
-		if got := codeOf(err); got != test.parse {
-			t.Errorf("%s: ParseDigests says %q (%v), want %q", name, got, err, test.parse)
+	for _, name := range []string{"", "crc", "CRC32 ", "md5", "type", "algorithm"} {
+		if c, ok := ParseChecksum(name); ok {
+			t.Errorf("%q is %s", name, c)
 		}
-		if err != nil {
-			continue
+		if c, ok := ChecksumOfHeader("x-amz-checksum-" + name); ok {
+			t.Errorf("header %q is %s", name, c)
 		}
-		_, _ = d.Write([]byte("12345"))
-		_, _ = d.Write([]byte("6789"))
-		if got := codeOf(d.Check()); got != test.verify {
-			t.Errorf("%s: Check says %q, want %q", name, got, test.verify)
+	}
+	for _, value := range []string{"", "AAAAAA", "AAAAAAA=", "AAAAAB==", "AAAAAA==\n", "AAAAAAAA", "!AAAAA=="} {
+		if _, ok := CRC32.Decode(value); ok {
+			t.Errorf("%q is a CRC32", value)
 		}
 	}
 }
 
-// codeOf returns S3's code, "" for no error.
-func codeOf(err error) string {
-	var e *s3api.Error
-	switch {
-	case err == nil:
-		return ""
-	case errors.As(err, &e):
-		return e.Code
+func TestChecksumCombine(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		whole := make([]byte, random.IntN(5000))
+		for i := range whole {
+			whole[i] = byte(random.Uint32())
+		}
+		cut := random.IntN(len(whole) + 1)
+		for _, c := range Checksums {
+			if !c.Linear() {
+				continue
+			}
+			sum := func(b []byte) []byte { h := c.New(); h.Write(b); return h.Sum(nil) }
+			got, want := c.Combine(sum(whole[:cut]), sum(whole[cut:]), int64(len(whole)-cut)), sum(whole)
+			if hex.EncodeToString(got) != hex.EncodeToString(want) {
+				t.Fatalf("%s of %d + %d bytes = %x, want %x", c, cut, len(whole)-cut, got, want)
+			}
+		}
 	}
-	return "not one of S3's: " + err.Error()
+}
+
+func FuzzChecksumDecode(f *testing.F) {
+	f.Add("AAAAAA==")
+	f.Fuzz(func(t *testing.T, value string) {
+		for _, c := range Checksums {
+			if sum, ok := c.Decode(value); ok && c.Encode(sum) != value {
+				t.Errorf("%s: %q reads as %q", c, value, c.Encode(sum))
+			}
+		}
+	})
 }
