@@ -112,6 +112,11 @@ const (
 	ReasonUpstreamReply       Reason = "upstream_reply" // somebody else's server answered what we don't believe
 	ReasonRegionDisabled      Reason = "region_disabled"
 	ReasonUpstreamUnavailable Reason = "upstream_unavailable"
+	// Of the S3 gateway.
+	ReasonActionNotAllowed    Reason = "action_not_allowed"    // the role or the session's policy does not let it
+	ReasonBucketNotOpen       Reason = "bucket_not_open"       // the bucket names other roles, or is of another tenant
+	ReasonAnonymousNotAllowed Reason = "anonymous_not_allowed" // nobody signed, and that is not open to anybody
+	ReasonKeyInvalid          Reason = "key_invalid"           // a key that programs read in several ways
 	ReasonInternal            Reason = "internal"
 	ReasonSeveral             Reason = "several" // one audit event that stands for refusals of many kinds
 )

@@ -55,6 +55,9 @@ var s3Actions = []S3Action{
 	{Name: "get_object_legal_hold", IAM: "GetObjectLegalHold"},
 	{Name: "put_object_legal_hold", IAM: "PutObjectLegalHold"},
 	{Name: "bypass_governance_retention", IAM: "BypassGovernanceRetention"},
+	// AWS has no right to these two of its own (RULES F1).
+	{Name: "use_customer_key", IAM: "UseCustomerKey"},
+	{Name: "put_object_website_redirect", IAM: "PutObjectWebsiteRedirect"},
 }
 
 // actionBits is a set of actions by their place in the table.

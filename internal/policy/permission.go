@@ -197,6 +197,19 @@ func (p Permissions) Allow(action, bucket, key string) bool {
 	return false
 }
 
+// Buckets returns the names of the buckets that the resolved permissions are about, sorted,
+// each once.
+func (p Permissions) Buckets() []string {
+	names := make([]string, 0, len(p))
+	for i := range p {
+		if !isOpen(p[i].Bucket) {
+			names = append(names, p[i].Bucket)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // AllowWithin is Allow within a session policy: both must allow (RULES D7). nil = the
 // session has none.
 func (p Permissions) AllowWithin(session *SessionPolicy, action, bucket, key string) bool {

@@ -91,6 +91,17 @@ func (s *SessionPolicy) Allow(action, bucket, key string) bool {
 	return allowed
 }
 
+// Names reports whether the policy leaves a session any right to a bucket or to something in
+// it, as far as the bucket's name tells.
+func (s *SessionPolicy) Names(bucket string) bool {
+	return s != nil && slices.ContainsFunc(s.statements, func(t sessionStatement) bool {
+		return !t.deny && slices.ContainsFunc(t.resources, func(glob string) bool {
+			head, _, _ := strings.Cut(glob, "/")
+			return globMatch(head, bucket)
+		})
+	})
+}
+
 func (s *sessionStatement) matches(resource, prefix string) bool {
 	glob := func(g string) bool { return globMatch(g, resource) }
 	like := func(g string) bool { return globMatch(g, prefix) }

@@ -248,7 +248,8 @@ func TestPlacesOfActionsNeverChange(t *testing.T) {
 		abort_multipart_upload delete_object delete_object_version list_bucket list_bucket_versions list_bucket_multipart_uploads
 		list_multipart_upload_parts get_bucket_location get_object_tagging get_object_version_tagging put_object_tagging
 		put_object_version_tagging delete_object_tagging delete_object_version_tagging get_object_acl get_object_version_acl put_object_acl
-		put_object_version_acl get_object_retention put_object_retention get_object_legal_hold put_object_legal_hold bypass_governance_retention`)
+		put_object_version_acl get_object_retention put_object_retention get_object_legal_hold put_object_legal_hold bypass_governance_retention
+		use_customer_key put_object_website_redirect`)
 	actions := policy.S3Actions()
 	if len(actions) < len(want) || len(actions) > 64 {
 		t.Fatalf("%d actions", len(actions))
