@@ -85,6 +85,7 @@ func foreignIdentity(i *Issuer, t *verify.Token) (Identity, error) {
 	}
 	id.Kind, id.IssuerName, id.IssuerUID = KindOIDC, i.Name, i.UID
 	id.IssuerTenant, id.IssuerSharedWith = i.Tenant, i.SharedWith
+	id.User = i.Subject == SubjectUser
 	id.Tenant = t.Principal.Tenant
 	id.Roles, id.Scopes = t.Principal.User.Roles, t.Principal.Scopes
 	if i.Subject == SubjectService {

@@ -22,6 +22,8 @@ type Identity struct {
 	Issuer, Subject string
 	// IssuerName and IssuerUID are the Issuer document; "" for service and aws.
 	IssuerName, IssuerUID string
+	// User tells that the document is of kind user: the subject is a person.
+	User bool
 	// IssuerTenant is whose that document is, and IssuerSharedWith are the other tenants whose
 	// statements may name it (RULES A6).
 	IssuerTenant     string

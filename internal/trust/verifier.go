@@ -111,6 +111,22 @@ func (v *Verifier) ForeignToken(ctx context.Context, token string) (Identity, er
 	return v.foreign(ctx, token, &said)
 }
 
+// UserToken proves who a user's token is about: a JWT of an Issuer document of kind user,
+// with an audience that the document lists (RULES C5).
+//
+// Errors: as WebIdentity; countersign.BadToken with ReasonPrincipalUnsupported when the
+// issuer's subjects are no users.
+func (v *Verifier) UserToken(ctx context.Context, token string) (Identity, error) {
+	id, err := v.ForeignToken(ctx, token)
+	if err != nil {
+		return Identity{}, err
+	}
+	if !id.User {
+		return Identity{}, refuse(countersign.ReasonPrincipalUnsupported, "the issuer's subjects are no users")
+	}
+	return id, nil
+}
+
 // foreign verifies with the verifier of the one document that is meant. What the token
 // says of itself chooses it and nothing more: the verifier reads the token anew.
 func (v *Verifier) foreign(ctx context.Context, token string, said *verify.Unverified) (Identity, error) {
