@@ -34,6 +34,7 @@ func (e *Error) Unwrap() error {
 // Source: Amazon S3 API reference, "Error responses", "List of error codes".
 const (
 	AccessDenied         = "AccessDenied"
+	ACLNotSupported      = "AccessControlListNotSupported"
 	BadDigest            = "BadDigest"
 	BucketAlreadyExists  = "BucketAlreadyExists"
 	EntityTooLarge       = "EntityTooLarge"
@@ -44,9 +45,11 @@ const (
 	InvalidDigest        = "InvalidDigest"
 	InvalidObjectState   = "InvalidObjectState"
 	InvalidPart          = "InvalidPart"
+	InvalidPartNumber    = "InvalidPartNumber"
 	InvalidPartOrder     = "InvalidPartOrder"
 	InvalidRange         = "InvalidRange"
 	InvalidRequest       = "InvalidRequest"
+	InvalidStorageClass  = "InvalidStorageClass"
 	InvalidTag           = "InvalidTag"
 	KeyTooLong           = "KeyTooLongError"
 	MalformedXML         = "MalformedXML"
