@@ -47,6 +47,10 @@ type dialect struct {
 	lost func(error) bool
 	// limit is how long the answer to a statement may take; 0 = as long as it takes.
 	limit time.Duration
+	// snapshot is the isolation in which a transaction that reads sees one moment; patient
+	// are statements that let one take its time.
+	snapshot sql.IsolationLevel
+	patient  []string
 	// feedHead reads the feed's last number and the clock.
 	feedHead query[store.FeedHead]
 }

@@ -34,3 +34,9 @@ func (s *Store) Show(ctx context.Context, name string) (value string, err error)
 	err = w.pool.QueryRowContext(ctx, `SELECT current_setting($1)`, name).Scan(&value)
 	return value, err
 }
+
+// Tables are those that a dump has.
+func Tables() []string { return tables }
+
+// SchemaTable is where the migrations are noted.
+const SchemaTable = schemaTable

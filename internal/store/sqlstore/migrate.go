@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"fmt"
 	"time"
 
@@ -26,16 +25,15 @@ const (
 
 // migrateAlone migrates while no other process does. The lock is that of a session, so
 // it is gone with the connection, however this process ends.
-func migrateAlone(ctx context.Context, d dialect, writers, readers *sql.DB) (err error) {
+func migrateAlone(ctx context.Context, d dialect, writers, readers *sql.DB) error {
 	if !d.shared {
 		return migrate(ctx, d, writers)
 	}
-	conn, err := readers.Conn(ctx)
-	if err != nil {
-		return unavailable("connect", err)
-	}
-	// The pool closes the connection, and the server gives the lock back.
-	defer func() { _ = conn.Raw(func(any) error { return driver.ErrBadConn }) }()
+	return alone(ctx, readers, func() error { return migrate(ctx, d, writers) })
+}
+
+// lockSchema takes the lock of the migrations on a connection; it waits for who has it.
+func lockSchema(ctx context.Context, conn *sql.Conn) error {
 	patience, cancel := context.WithTimeout(ctx, migrationPatience)
 	defer cancel()
 	for locked := false; ; {
@@ -43,7 +41,7 @@ func migrateAlone(ctx context.Context, d dialect, writers, readers *sql.DB) (err
 			return unavailable("lock the schema", err)
 		}
 		if locked {
-			return migrate(ctx, d, writers)
+			return nil
 		}
 		timer := time.NewTimer(migrationPause)
 		select {
@@ -58,16 +56,9 @@ func migrateAlone(ctx context.Context, d dialect, writers, readers *sql.DB) (err
 // migrate brings the schema up to date, each migration in its own transaction. A
 // schema that is newer than ours is refused: we would not know what its rows mean.
 func migrate(ctx context.Context, d dialect, db *sql.DB) error {
-	files, err := d.migrations()
+	provider, err := d.provider(db)
 	if err != nil {
-		return fmt.Errorf("read the migrations: %w", err)
-	}
-	provider, err := goose.NewProvider(d.goose, db, files,
-		goose.WithTableName(schemaTable),
-		goose.WithDisableGlobalRegistry(true),
-		goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		return fmt.Errorf("read the migrations: %w", err)
+		return err
 	}
 	have, know, err := provider.GetVersions(ctx)
 	if err != nil {
@@ -85,4 +76,20 @@ func migrate(ctx context.Context, d dialect, db *sql.DB) error {
 		return unavailable("migrate the schema", err)
 	}
 	return nil
+}
+
+// provider returns what runs the migrations on db.
+func (d dialect) provider(db *sql.DB) (*goose.Provider, error) {
+	files, err := d.migrations()
+	if err != nil {
+		return nil, fmt.Errorf("read the migrations: %w", err)
+	}
+	provider, err := goose.NewProvider(d.goose, db, files,
+		goose.WithTableName(schemaTable),
+		goose.WithDisableGlobalRegistry(true),
+		goose.WithLogger(goose.NopLogger()))
+	if err != nil {
+		return nil, fmt.Errorf("read the migrations: %w", err)
+	}
+	return provider, nil
 }

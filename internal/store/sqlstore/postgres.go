@@ -57,6 +57,9 @@ var postgresDialect = dialect{
 	savepoint: true,
 
 	skipLocked: " FOR UPDATE SKIP LOCKED",
+
+	snapshot: sql.LevelRepeatableRead,
+	patient:  []string{`SET LOCAL statement_timeout = 0`, `SET LOCAL idle_in_transaction_session_timeout = 60000`},
 }
 
 // classifyPostgres tells the constraints apart; any other error is an outage.

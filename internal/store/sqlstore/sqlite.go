@@ -58,12 +58,7 @@ func classifySQLite(err error) fault {
 // Errors: countersign.Invalid for a schema that is newer than this program knows,
 // countersign.Unavailable for everything else (no folder, not ours, not a database).
 func OpenSQLite(ctx context.Context, path string, opts Options) (*Store, error) {
-	if opts.Readers <= 0 {
-		opts.Readers = 4
-	}
-	if opts.BusyTimeout <= 0 {
-		opts.BusyTimeout = 5 * time.Second
-	}
+	opts = opts.withDefaults()
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, unavailable("find the database file", err)
@@ -80,6 +75,16 @@ func OpenSQLite(ctx context.Context, path string, opts Options) (*Store, error) 
 		return nil, errors.Join(unavailable("open the database", err), writer.Close())
 	}
 	return open(ctx, sqliteDialect, writer, readers)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Readers <= 0 {
+		o.Readers = 4
+	}
+	if o.BusyTimeout <= 0 {
+		o.BusyTimeout = 5 * time.Second
+	}
+	return o
 }
 
 // makePrivate creates the file with mode 0600, or takes the rights of others away.

@@ -24,15 +24,14 @@ type Store struct {
 }
 
 var (
-	_ store.Store = (*Store)(nil)
-	_ store.Tx    = (*tx)(nil)
+	_ store.Store  = (*Store)(nil)
+	_ store.Dumper = (*Store)(nil)
+	_ store.Tx     = (*tx)(nil)
 )
 
 // open migrates and takes over both pools; it closes them when it fails.
 func open(ctx context.Context, d dialect, writers, readers *sql.DB) (*Store, error) {
-	s := &Store{readers: readers}
-	s.session = session{dialect: d, stmts: newStatements(readers), reads: &s.count}
-	s.writer = newWriter(d, writers, &s.count)
+	s := assemble(d, writers, readers)
 	err := migrateAlone(ctx, d, writers, readers)
 	if err == nil {
 		err = s.Ping(ctx)
@@ -41,6 +40,14 @@ func open(ctx context.Context, d dialect, writers, readers *sql.DB) (*Store, err
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// assemble takes over both pools.
+func assemble(d dialect, writers, readers *sql.DB) *Store {
+	s := &Store{readers: readers}
+	s.session = session{dialect: d, stmts: newStatements(readers), reads: &s.count}
+	s.writer = newWriter(d, writers, &s.count)
+	return s
 }
 
 // Update implements store.Store. fn must not call Update, and must not use tx from
