@@ -1,0 +1,89 @@
+package s3dir
+
+import (
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/countersign/countersign/internal/s3api"
+)
+
+const (
+	maxKeyBytes     = 1024
+	maxSegmentBytes = 255
+)
+
+// checkKey refuses a key that has no one place in a folder (RULES F6). Only the last segment
+// may be empty: "folder/" is how clients of S3 make a folder.
+func checkKey(key string) error {
+	switch {
+	case key == "":
+		return refuse(s3api.InvalidArgument, "The key is empty.")
+	case len(key) > maxKeyBytes:
+		return refuse(s3api.KeyTooLong, "Your key is too long.")
+	case !utf8.ValidString(key):
+		return refuse(s3api.InvalidArgument, "The key is not UTF-8.")
+	case strings.ContainsAny(key, "\x00\\"):
+		return refuse(s3api.InvalidArgument, `The key holds NUL or "\".`)
+	}
+	return checkSegments(strings.TrimSuffix(key, "/"))
+}
+
+func checkSegments(path string) error {
+	for segment := range strings.SplitSeq(path, "/") {
+		switch {
+		case segment == "" || segment == "." || segment == "..":
+			return refuse(s3api.InvalidArgument, `The key has an empty segment, "." or "..".`)
+		case len(segment) > maxSegmentBytes:
+			return refuse(s3api.KeyTooLong, "A segment of the key is longer than 255 bytes.")
+		}
+	}
+	return nil
+}
+
+// checkVersion refuses every version but the only one that there is.
+func checkVersion(query url.Values) error {
+	if !query.Has("versionId") || query.Get("versionId") == "null" {
+		return nil
+	}
+	if query.Get("versionId") == "" {
+		return refuse(s3api.InvalidArgument, "Version id cannot be the empty string.")
+	}
+	return refuse(s3api.NoSuchVersion, "The specified version does not exist.")
+}
+
+// plainPath is the path of the plain file of a key; false = there can't be one.
+func plainPath(key string) (string, bool) {
+	first, _, _ := strings.Cut(key, "/")
+	return key, first != Hidden && !strings.HasSuffix(key, "/")
+}
+
+// In moreFolder the names of folders and of objects start with a letter each, so that
+// neither is in the other's way, and the last segment may be empty.
+const (
+	moreFolderLetter = "d"
+	moreObjectLetter = "o"
+)
+
+// morePath is the path of a key that can't have a plain file.
+func morePath(key string) string {
+	folders, last := splitKey(key)
+	return moreFolderOf(folders) + "/" + moreObjectLetter + last
+}
+
+// moreFolderOf is where the keys that start with prefix are; prefix is "" or ends in "/".
+func moreFolderOf(prefix string) string {
+	path := moreFolder
+	if prefix != "" {
+		for segment := range strings.SplitSeq(strings.TrimSuffix(prefix, "/"), "/") {
+			path += "/" + moreFolderLetter + segment
+		}
+	}
+	return path
+}
+
+// splitKey cuts a key behind its last "/".
+func splitKey(key string) (folders, last string) {
+	cut := strings.LastIndexByte(key, '/') + 1
+	return key[:cut], key[cut:]
+}
