@@ -94,7 +94,7 @@ next:
 }
 
 // commandTime bounds every foreign program.
-const commandTime = 2 * time.Minute
+const commandTime = 5 * time.Minute
 
 // Command is a foreign program that the test ends if it doesn't end by itself. Its home is a
 // folder of the test: the AWS CLI keeps the credentials of web identities in ~/.aws, and
