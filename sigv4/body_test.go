@@ -35,11 +35,15 @@ func crc32cOf(body []byte) string {
 // forms are all of x-amz-content-sha256 but the hashes.
 var forms = []string{sigv4.UnsignedPayload, sigv4.StreamingPayload, sigv4.StreamingPayloadTrailer, sigv4.StreamingUnsignedTrailer}
 
+// theirSecret is not that of ours.
+var theirSecret = countersign.NewSecret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY+")
+
 func hasTrailer(form string) bool { return strings.HasSuffix(form, "-TRAILER") }
 
 // sentBody is a body as it goes over the wire, with the request that it belongs to.
 type sentBody struct {
 	request *sigv4.Request
+	seed    string // its signature
 	wire    []byte
 	options sigv4.BodyOptions
 }
@@ -66,6 +70,7 @@ func sendBody(tb testing.TB, form string, body []byte, chunk int) sentBody {
 	if err := sigv4.Sign(r, ours, sigv4.SignOptions{Region: "us-east-1", Service: "s3", Time: noon, PayloadHash: form}); err != nil {
 		tb.Fatal(err)
 	}
+	_, sent.seed, _ = strings.Cut(r.Header.Get("Authorization"), "Signature=")
 	var err error
 	if sent.request, err = sigv4.Parse(r, sigv4.ParseOptions{Path: sigv4.PathObject}); err != nil {
 		tb.Fatal(err)
@@ -87,6 +92,16 @@ func sendBody(tb testing.TB, form string, body []byte, chunk int) sentBody {
 		}
 	}
 	return sent
+}
+
+// signedFor is a PUT that is signed for a form of body.
+func signedFor(tb testing.TB, form string) *http.Request {
+	tb.Helper()
+	r := httptest.NewRequest(http.MethodPut, "https://s3.example.com/documents/a%20key", nil)
+	if err := sigv4.Sign(r, ours, sigv4.SignOptions{Region: "us-east-1", Service: "s3", Time: noon, PayloadHash: form}); err != nil {
+		tb.Fatal(err)
+	}
+	return r
 }
 
 // read reads what came over the wire, so many bytes a time; it returns all that was yielded.

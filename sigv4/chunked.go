@@ -230,7 +230,7 @@ func parseChunkLine(line []byte, signed bool) (size int64, signature []byte, ok 
 		return size, nil, digits > 0 && len(rest) == 0
 	}
 	signature, ok = bytes.CutPrefix(rest, []byte(chunkExtension))
-	return size, signature, ok && isLowerHex(string(signature), signatureDigits)
+	return size, signature, ok && isLowerHex(signature, signatureDigits)
 }
 
 // line returns the next line without its end. It lies in the buffer until the next read. A line

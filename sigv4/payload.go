@@ -55,7 +55,7 @@ func kindOfPayload(text string) payloadKind {
 }
 
 // isLowerHex: a signature in capitals would be a second spelling of the same one.
-func isLowerHex(text string, length int) bool {
+func isLowerHex[T string | []byte](text T, length int) bool {
 	if len(text) != length {
 		return false
 	}
