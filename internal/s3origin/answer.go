@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/countersign/countersign"
@@ -40,6 +41,14 @@ func (o *Origin) answer(c *call, e *exchange) (*s3api.Response, error) {
 	resp := &s3api.Response{Status: e.StatusCode, Header: e.Header, ContentLength: e.ContentLength}
 	for _, name := range hidden {
 		delete(resp.Header, name)
+	}
+	if codings := resp.Header["Content-Encoding"]; codings != nil {
+		// Some stores keep what was about the request's framing.
+		if codings = withoutChunked(codings); len(codings) == 0 {
+			delete(resp.Header, "Content-Encoding")
+		} else {
+			resp.Header["Content-Encoding"] = []string{strings.Join(codings, ",")}
+		}
 	}
 	switch {
 	case c.op.silent || e.StatusCode == http.StatusNoContent || e.StatusCode == http.StatusNotModified:

@@ -56,7 +56,7 @@ func (o *Origin) call(r *s3api.Request) (*call, error) {
 	}
 	switch op.body {
 	case objectBody:
-		c.payload, err = payloadOf(r, o.plain)
+		c.payload, err = payloadOf(r, o.store, o.plain)
 	case documentBody:
 		c.payload, err = o.document(r, c.header)
 	default:

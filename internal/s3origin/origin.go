@@ -33,6 +33,11 @@ type Store struct {
 	Prefix string
 	// VirtualHost asks for BUCKET.HOST and not for HOST/BUCKET.
 	VirtualHost bool
+	// NoTrailers is for a store that does not know STREAMING-UNSIGNED-PAYLOAD-TRAILER: bodies
+	// go out without chunks, and checksums that clients send behind them are checked by us
+	// and not kept. Such a store has to know by itself that a body that ends before its
+	// Content-Length is none.
+	NoTrailers bool
 }
 
 // Config of an [Origin]. Store, Bucket, Credentials and Transport are required.

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,8 @@ var (
 type source struct {
 	r    io.Reader
 	left int64
+	// sum is computed of what is read; nil = none.
+	sum hash.Hash
 	// begun and done may be asked while another goroutine reads.
 	begun, done atomic.Bool
 
@@ -62,6 +65,9 @@ func (s *source) Read(p []byte) (int, error) {
 	s.begun.Store(true)
 	n, err := s.r.Read(p[:min(int64(len(p)), s.left)])
 	s.left -= int64(n)
+	if s.sum != nil {
+		_, _ = s.sum.Write(p[:n]) // a hash never fails
+	}
 	switch {
 	case s.left == 0:
 		if s.err = s.end(err); !errors.Is(s.err, io.EOF) {
@@ -141,7 +147,7 @@ type payload struct {
 }
 
 // payloadOf looks at the body of a request. It reads a small one whole.
-func payloadOf(r *s3api.Request, plain bool) (payload, error) {
+func payloadOf(r *s3api.Request, store Store, plain bool) (payload, error) {
 	switch {
 	case r.Body == nil:
 		return payload{hash: sigv4.EmptyPayloadHash}, nil
@@ -153,34 +159,52 @@ func payloadOf(r *s3api.Request, plain bool) (payload, error) {
 		return p, p.hold(r)
 	}
 	if p.hash == "" {
-		return p, p.choose(r, plain)
+		return p, p.choose(r, store, plain)
 	}
 	return p, nil
 }
 
-// choose finds the form of a streamed body that has no hash. A network that sees it could
-// change it, so chunks are signed there.
-func (p *payload) choose(r *s3api.Request, plain bool) error {
-	p.chunks.Length = r.ContentLength
+// choose finds the form of a streamed body that has no hash.
+//
+// Not every store knows that a body that ends before its Content-Length has no end: what
+// came is an object then (versitygw 1.8.0 keeps it). So an object goes out in chunks, whose
+// last one the store waits for, with the client's checksum or one of ours. What a part of
+// an upload is worth is asked again when the parts are put together, so it needs none; and
+// a checksum that the upload was not created with would be refused. A network that sees the
+// body could change it: there the chunks are signed.
+func (p *payload) choose(r *s3api.Request, store Store, plain bool) error {
+	p.chunks.Length, p.hash = r.ContentLength, sigv4.UnsignedPayload
+	checksum, value := s3api.Checksum(""), r.TrailerValue
 	switch {
+	case store.NoTrailers:
 	case r.Trailer != "":
-		checksum, known := s3api.ChecksumOfHeader(r.Trailer)
-		if !known || r.TrailerValue == nil {
+		var known bool
+		if checksum, known = s3api.ChecksumOfHeader(r.Trailer); !known || value == nil {
 			return &s3api.Error{Code: s3api.NotImplemented, Message: "the checksum of the trailer is not known"}
 		}
-		p.chunks.Trailer, p.chunks.TrailerValue = checksum.Header(), r.TrailerValue
-		p.chunks.TrailerLength = base64.StdEncoding.EncodedLen(checksum.Size())
-		p.chunks.Form = sigv4.StreamingUnsignedTrailer
-		if plain {
-			p.chunks.Form = sigv4.StreamingPayloadTrailer
+	case r.Operation == s3api.PutObject && !plain && !hasDigest(r.Header):
+		var known bool
+		if checksum, known = s3api.ParseChecksum(r.Header.Get("X-Amz-Sdk-Checksum-Algorithm")); !known {
+			checksum = s3api.CRC32
 		}
+		p.from.sum = checksum.New()
+		value = func() string { return checksum.Encode(p.from.sum.Sum(nil)) }
+	}
+	switch {
+	case checksum != "" && plain:
+		p.chunks.Form = sigv4.StreamingPayloadTrailer
+	case checksum != "":
+		p.chunks.Form = sigv4.StreamingUnsignedTrailer
 	case plain:
 		p.chunks.Form = sigv4.StreamingPayload
 	default:
-		p.hash = sigv4.UnsignedPayload
 		return nil
 	}
 	p.hash = p.chunks.Form
+	if checksum != "" {
+		p.chunks.Trailer, p.chunks.TrailerValue = checksum.Header(), value
+		p.chunks.TrailerLength = base64.StdEncoding.EncodedLen(checksum.Size())
+	}
 	return nil
 }
 
