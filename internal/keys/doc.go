@@ -8,7 +8,7 @@
 // so that a row can't pass one key off as another. Nothing here prints a key: every
 // type that holds one writes REDACTED.
 //
-// Sealing keys are symmetric: package session derives from them what seals a session token
+// Keys of cursors and sealing keys are symmetric; from the latter package session derives from them what seals a session token
 // (RULES D5). They keep the same schedule and are never published. Broker keys are RSA and
 // made when one is first asked for: most deployments never need one.
 //

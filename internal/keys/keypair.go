@@ -44,7 +44,7 @@ type keyPair struct {
 // makeKeyPair makes a key and returns its row, sealed. Of row it takes purpose, algorithm
 // and schedule.
 func makeKeyPair(cfg Config, row store.SigningKey) (store.SigningKey, error) {
-	if row.Purpose == string(Sealing) {
+	if symmetric(Purpose(row.Purpose)) {
 		return makeSealingKey(cfg, row)
 	}
 	private, err := generate(row.Algorithm)
@@ -76,7 +76,7 @@ func openKeyPair(cfg Config, row store.SigningKey) (*keyPair, error) {
 		return nil, err
 	}
 	defer clear(plain)
-	if row.Purpose == string(Sealing) {
+	if symmetric(Purpose(row.Purpose)) {
 		return newSealingKey(row, plain)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(plain)

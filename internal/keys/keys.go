@@ -30,10 +30,13 @@ const (
 	// published beside the tokens', where the cloud finds them by discovery; who verifies
 	// access tokens tells them apart by typ. They are made when they are first asked for.
 	Broker Purpose = "broker"
+	// Cursor keys are what cursors of lists are authenticated with: symmetric, never
+	// published, read by [Ring.CursorKey] and [Ring.CurrentCursorKey].
+	Cursor Purpose = "cursor"
 )
 
 // purposes are all, in the order in which they are shown.
-var purposes = []Purpose{Token, Audit, Revocation, Policy, Sealing, Broker}
+var purposes = []Purpose{Token, Audit, Revocation, Policy, Sealing, Broker, Cursor}
 
 // Config of a [Ring]. Store, Master and DeploymentID are required.
 type Config struct {

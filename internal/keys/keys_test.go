@@ -84,7 +84,7 @@ func TestOpenMakesTwoKeysPerPurpose(t *testing.T) {
 	const month = 30 * 24 * time.Hour
 	for i, k := range created {
 		from := start.Add(time.Duration(i%2) * month) // the one in use, and its successor
-		if len(k.Sealed) != 0 || (len(k.Public) == 0) != (k.Purpose == string(keys.Sealing)) || !k.PublishAt.Equal(start) || !k.UseFrom.Equal(from) || !k.UseUntil.Equal(from.Add(month)) ||
+		if len(k.Sealed) != 0 || (len(k.Public) == 0) != (k.Purpose == string(keys.Sealing) || k.Purpose == string(keys.Cursor)) || !k.PublishAt.Equal(start) || !k.UseFrom.Equal(from) || !k.UseUntil.Equal(from.Add(month)) ||
 			k.KeepUntil.IsZero() != (k.Purpose == string(keys.Audit)) {
 			t.Errorf("created %+v", k)
 		}

@@ -26,7 +26,7 @@ const (
 var all = []keys.Purpose{keys.Token, keys.Audit, keys.Revocation, keys.Policy}
 
 // first is how many keys the first start makes: two of each of these, and of Sealing.
-const first = 10
+const first = 12
 
 // maintain does what the server does each minute.
 func maintain(t *testing.T, cfg keys.Config, ring *keys.Ring) []store.SigningKey {

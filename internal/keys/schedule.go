@@ -47,7 +47,7 @@ func (r *Ring) schedule(p Purpose, opening bool) schedule {
 	switch p {
 	case Token:
 		s.algorithm = r.cfg.Algorithm
-	case Sealing:
+	case Sealing, Cursor:
 		s.algorithm = HKDFA256GCM
 	case Broker:
 		s.algorithm, s.waits = RS256, !r.brokering.Load()

@@ -24,17 +24,39 @@ const (
 //
 // Errors: countersign.Unavailable when no key's time is now.
 func (r *Ring) CurrentSealingKey() (kid string, key []byte, err error) {
-	pair := r.inUse(Sealing)
+	return r.currentSecret(Sealing)
+}
+
+// CurrentCursorKey returns the key that authenticates cursors now, and its id. Never change
+// the key's bytes.
+//
+// Errors: countersign.Unavailable when no key's time is now.
+func (r *Ring) CurrentCursorKey() (kid string, key []byte, err error) {
+	return r.currentSecret(Cursor)
+}
+
+func (r *Ring) currentSecret(p Purpose) (kid string, key []byte, err error) {
+	pair := r.inUse(p)
 	if pair == nil || pair.secret == nil {
-		return "", nil, countersign.NewError(countersign.Unavailable, "", "no session key may seal now")
+		return "", nil, countersign.NewError(countersign.Unavailable, "", "no "+string(p)+" key may be used now")
 	}
 	return pair.row.KID, pair.secret(), nil
 }
 
+// symmetric reports whether the keys of a purpose are secrets without a public half.
+func symmetric(p Purpose) bool { return p == Sealing || p == Cursor }
+
 // SealingKey returns the key of that id as long as what it sealed may be opened: until the
 // last session has ended, or the key was dropped. Never change its bytes.
 func (r *Ring) SealingKey(kid string) ([]byte, bool) {
-	pair, ok := r.state.Load().sealing[kid]
+	return r.secretOf(r.state.Load().sealing, kid)
+}
+
+// CursorKey is SealingKey for cursors.
+func (r *Ring) CursorKey(kid string) ([]byte, bool) { return r.secretOf(r.state.Load().cursors, kid) }
+
+func (r *Ring) secretOf(of map[string]*keyPair, kid string) ([]byte, bool) {
+	pair, ok := of[kid]
 	// Not before PublishAt would refuse what a replica sealed whose clock is a little ahead.
 	if !ok || pair.secret == nil || !pair.row.KeepUntil.IsZero() && !r.now().Before(pair.row.KeepUntil) {
 		return nil, false

@@ -20,6 +20,8 @@ type state struct {
 	heads map[string]ed25519.PublicKey
 	// sealing are the keys of sessions by id.
 	sealing map[string]*keyPair
+	// cursors are the keys of cursors by id.
+	cursors map[string]*keyPair
 	sets    map[Purpose]*atomic.Pointer[published]
 	// main is the set that discovery names.
 	main atomic.Pointer[published]
@@ -28,7 +30,7 @@ type state struct {
 func newState(pairs map[Purpose][]*keyPair) (*state, error) {
 	s := &state{
 		pairs: pairs, heads: make(map[string]ed25519.PublicKey),
-		sealing: make(map[string]*keyPair), sets: make(map[Purpose]*atomic.Pointer[published]),
+		sealing: make(map[string]*keyPair), cursors: make(map[string]*keyPair), sets: make(map[Purpose]*atomic.Pointer[published]),
 	}
 	for _, p := range purposes {
 		s.sets[p] = new(atomic.Pointer[published])
@@ -43,6 +45,9 @@ func newState(pairs map[Purpose][]*keyPair) (*state, error) {
 	}
 	for _, pair := range pairs[Sealing] {
 		s.sealing[pair.row.KID] = pair
+	}
+	for _, pair := range pairs[Cursor] {
+		s.cursors[pair.row.KID] = pair
 	}
 	return s, nil
 }
