@@ -6,6 +6,7 @@ import (
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/audit"
+	"github.com/countersign/countersign/internal/hostpath"
 	"github.com/countersign/countersign/internal/keys"
 	"github.com/countersign/countersign/internal/registry"
 	"github.com/countersign/countersign/internal/session"
@@ -47,6 +48,8 @@ type Config struct {
 	Keys     *keys.Ring
 	// Issuer is our own: no Issuer document may name it. "" = not known.
 	Issuer string
+	// Paths are those of this machine that documents may name; the zero value is none.
+	Paths hostpath.Paths
 	// PendingFile keeps revocations that could not be stored yet, over a restart too; ""
 	// = in memory only.
 	PendingFile string
@@ -92,6 +95,7 @@ type Admin struct {
 	registry *registry.Registry
 	keys     *keys.Ring
 	issuer   string
+	paths    hostpath.Paths
 	now      func() time.Time
 
 	unsettled *unsettled
@@ -116,7 +120,7 @@ func New(cfg Config) (*Admin, error) {
 			cfg.Registry.Revoke(r)
 		}
 	}
-	return &Admin{store: cfg.Store, audit: cfg.Audit, registry: cfg.Registry, keys: cfg.Keys, issuer: cfg.Issuer, now: cfg.Now, unsettled: pending}, nil
+	return &Admin{store: cfg.Store, audit: cfg.Audit, registry: cfg.Registry, keys: cfg.Keys, issuer: cfg.Issuer, paths: cfg.Paths, now: cfg.Now, unsettled: pending}, nil
 }
 
 // clock returns the time at the store's resolution, so that what is answered is what

@@ -151,6 +151,9 @@ func (a *Admin) checkApply(actor Actor, r *ApplyRequest) ([]resource.Document, e
 		if err := mayApply(actor, r.FromConfig, &documents[i]); err != nil {
 			return nil, err
 		}
+		if err := a.checkPaths(&documents[i]); err != nil {
+			return nil, err
+		}
 	}
 	if !r.FromConfig {
 		if err := mayChange(actor); err != nil {
@@ -182,11 +185,16 @@ func mayApply(actor Actor, fromConfig bool, d *resource.Document) error {
 		host = d.Service.HostFields()
 	case d.Role != nil:
 		host = d.Role.HostFields()
+	case d.Bucket != nil:
+		host = d.Bucket.HostFields()
 	}
 	if len(host) > 0 {
 		msg := "only a super-admin may name plain http and private addresses"
-		if d.Role != nil {
+		switch {
+		case d.Role != nil:
 			msg = "only a super-admin may broker credentials of a real cloud"
+		case d.Bucket != nil:
+			msg = "only a super-admin may say where a bucket reaches the server's machine, its network and its credentials"
 		}
 		return deny(host[0], countersign.ReasonNotAdministrator, msg)
 	}
@@ -205,11 +213,24 @@ func mayApply(actor Actor, fromConfig bool, d *resource.Document) error {
 	return nil
 }
 
+// checkPaths refuses paths outside of the configuration's allowed_paths, whoever writes them
+// (RULES A8).
+func (a *Admin) checkPaths(d *resource.Document) error {
+	for _, p := range d.HostPaths() {
+		if _, err := a.paths.Check(p.Path); err != nil {
+			return countersign.WrapError(countersign.Denied, countersign.ReasonPathNotAllowed,
+				d.Problem(p.Field, countersign.MessageOf(err)).String(), err)
+		}
+	}
+	return nil
+}
+
 // actionOf is the audit event's action of what became of an object of a kind.
 func actionOf(kind string, action ApplyAction) string {
 	word := map[string]string{
 		resource.KindService: "service", resource.KindIssuer: "issuer", resource.KindRoutePolicy: "route-policy",
 		resource.KindRole: "role", resource.KindTenant: "tenant", resource.KindUserRole: "user-role",
+		resource.KindBucket: "bucket",
 	}[kind]
 	verb := map[ApplyAction]string{ApplyCreated: "create", ApplyChanged: "change", ApplyPruned: "delete"}[action]
 	return word + "." + verb

@@ -22,6 +22,18 @@ func referencesOf(d *resource.Document) (found []reference) {
 	if d.RoutePolicy != nil {
 		found = append(found, reference{resource.KindService, d.RoutePolicy.Service, "service"})
 	}
+	if d.Role != nil {
+		for i, p := range d.Role.Permissions {
+			if countersign.ValidName(p.Bucket) { // else a template, or a name that no bucket of ours has
+				found = append(found, reference{resource.KindBucket, p.Bucket, fmt.Sprintf("permissions[%d].bucket", i)})
+			}
+		}
+	}
+	if d.Bucket != nil {
+		for i, name := range d.Bucket.AllowedRoles {
+			found = append(found, reference{resource.KindRole, name, fmt.Sprintf("allowed_roles[%d]", i)})
+		}
+	}
 	statements := d.Trust()
 	for i := range statements {
 		at := fmt.Sprintf("trust[%d].", i)
@@ -40,10 +52,10 @@ func referencesOf(d *resource.Document) (found []reference) {
 }
 
 // checkReferences refuses references to objects of another tenant, unless these are shared
-// with the document's (RULES A6). What does not exist yet may be named: the decision looks
-// again. The platform's documents may name any.
+// with the document's (RULES A6). What does not exist yet may be named, but in allowed_roles: the
+// decision looks again. The platform's documents may name any.
 func (p *plan) checkReferences(ctx context.Context, d *resource.Document) error {
-	if d.Tenant == "" {
+	if d.Tenant == "" && d.Bucket == nil {
 		return nil
 	}
 	if d.Issuer != nil && slices.ContainsFunc(d.Issuer.MayAssert.Tenants, func(t string) bool { return t != d.Tenant }) {
@@ -54,7 +66,11 @@ func (p *plan) checkReferences(ctx context.Context, d *resource.Document) error 
 		if err != nil {
 			return describe(err)
 		}
-		if target != nil && !isForAll(target) && target.Tenant != d.Tenant && !slices.Contains(target.SharedWith(), d.Tenant) {
+		if target == nil && d.Bucket != nil {
+			// Whoever came to make a role of that name would be let in.
+			p.problems.Add(d.Problem(r.path, "there is no "+r.kind+" of this name"))
+		}
+		if target != nil && d.Tenant != "" && !isForAll(target) && target.Tenant != d.Tenant && !slices.Contains(target.SharedWith(), d.Tenant) {
 			p.problems.Add(d.Problem(r.path, "the "+r.kind+" belongs to another tenant, and is not shared with "+d.Tenant))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/countersign/countersign/internal/admin"
 	"github.com/countersign/countersign/internal/fixture"
+	"github.com/countersign/countersign/internal/hostpath"
 	"github.com/countersign/countersign/internal/registry"
 	"github.com/countersign/countersign/internal/store"
 )
@@ -21,6 +22,12 @@ type wrap func(store.Store) store.Store
 
 func newRig(t *testing.T, wraps ...wrap) *rig {
 	t.Helper()
+	return newRigWithPaths(t, hostpath.Paths{}, wraps...)
+}
+
+// newRigWithPaths lets documents name paths.
+func newRigWithPaths(t *testing.T, paths hostpath.Paths, wraps ...wrap) *rig {
+	t.Helper()
 	r := &rig{Parts: fixture.Open(t, fixture.Config{WrapStore: func(s store.Store) store.Store {
 		for _, w := range wraps {
 			s = w(s)
@@ -28,7 +35,7 @@ func newRig(t *testing.T, wraps ...wrap) *rig {
 		return s
 	}})}
 	var err error
-	r.Admin, err = admin.New(admin.Config{Store: r.Store, Audit: r.Audit, Registry: r.Registry, Keys: r.Keys, Now: r.Clock.Now})
+	r.Admin, err = admin.New(admin.Config{Store: r.Store, Audit: r.Audit, Registry: r.Registry, Keys: r.Keys, Paths: paths, Now: r.Clock.Now})
 	must(t, err)
 	return r
 }

@@ -69,7 +69,7 @@ func TestKindsAreNamedFreely(t *testing.T) {
 		"service": "services", "services": "services", "Service": "services", "SERVICES": "services",
 		"issuer": "Issuer", "Issuers": "Issuer", "role": "Role", "roles": "Role",
 		"routepolicy": "RoutePolicy", "route-policy": "RoutePolicy", "route-policies": "RoutePolicy", "RoutePolicy": "RoutePolicy", "routepolicies": "RoutePolicy",
-		"tenant": "Tenant", "user-role": "UserRole", "userroles": "UserRole",
+		"tenant": "Tenant", "user-role": "UserRole", "userroles": "UserRole", "bucket": "Bucket", "Buckets": "Bucket",
 	} {
 		s.want(cli.ExitOK, []string{" at unix:" + server.folder, " as local:"}, "delete", word, "x", "--data", server.folder)
 		asked := server.requests()
@@ -78,7 +78,7 @@ func TestKindsAreNamedFreely(t *testing.T) {
 		}
 	}
 	before := len(server.requests())
-	for _, word := range []string{"", "bucket", "tenan", "servic", "servicess", "issuer/x", "policy", "--", "../service"} {
+	for _, word := range []string{"", "bukket", "tenan", "servic", "servicess", "issuer/x", "policy", "--", "../service"} {
 		if got := s.run("delete", "--data", server.folder, "--", word, "x"); got.code != cli.ExitUsage {
 			t.Errorf("%q: exit %d, %s", word, got.code, got.stderr)
 		}

@@ -26,6 +26,8 @@
 //	             32,768 are ready to use, the others are records, 512 bytes on average
 //	lists        key: their words; shared between services; 10,000, then anew
 //	unknown      key: name; until Forget or a minute, 10,000 names; one read each
+//	roles        key: name; until Forget or a change; 10,000, then one takes the place of any
+//	buckets      key: name; likewise, 20,000
 //	revocations  key: what they name; until 5 minutes past their end; what the store has
 //	feed         key: number; likewise
 //	quotas       key: service uid; one minute; the services with a quota that got tokens

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/hostpath"
 	"github.com/countersign/countersign/internal/resource"
 	"github.com/countersign/countersign/internal/store"
 )
@@ -38,6 +39,8 @@ type Config struct {
 	// may have changed: when Follow begins with Shared, and when it missed changes. It must
 	// not call back into Sync or Revoke. nil = nobody listens.
 	OnChange func(store.Change)
+	// Paths make the paths of buckets absolute.
+	Paths hostpath.Paths
 	// Logger hears when the store is lost and found again; nil = slog.Default().
 	Logger *slog.Logger
 }
@@ -83,6 +86,8 @@ type Registry struct {
 	uses        uses
 	issuers     issuers
 	roles       roles
+	buckets     views[Bucket]
+	paths       hostpath.Paths
 	// serviceTrusts are compiled from what the services say.
 	serviceTrusts serviceTrusts
 
@@ -113,7 +118,7 @@ func New(ctx context.Context, cfg Config) (*Registry, error) {
 	r := &Registry{
 		store: cfg.Store, now: cfg.Now, logger: cfg.Logger, onChange: cfg.OnChange,
 		shared: cfg.Shared, serveStale: cfg.ServeStale, pollEvery: cfg.Poll, staleAfter: cfg.MaxStaleness,
-		seed: maphash.MakeSeed(), shards: make([]shard, count), poked: make(chan struct{}, 1),
+		paths: cfg.Paths, seed: maphash.MakeSeed(), shards: make([]shard, count), poked: make(chan struct{}, 1),
 	}
 	for i := range r.shards {
 		r.shards[i].init(cfg.MaxServices/count, maxEntries/count, maxUnknown/count, r.seed, &r.lists)
@@ -212,6 +217,8 @@ func (r *Registry) forgetObject(kind, name string) {
 		r.issuers.forget()
 	case resource.KindRole:
 		r.roles.forget(name)
+	case resource.KindBucket:
+		r.buckets.forget(name)
 	}
 }
 
@@ -223,6 +230,7 @@ func (r *Registry) forgetAll() {
 	r.loads.Store(new(singleflight.Group))
 	r.issuers.forget()
 	r.roles.forgetAll()
+	r.buckets.forgetAll()
 }
 
 // Len returns how many services are held in memory.

@@ -25,6 +25,8 @@ type Role struct {
 	MaxSessionDuration time.Duration
 	Trust              []trust.Statement
 	Permissions        policy.Permissions
+	// SharedWith are the other tenants whose buckets may name it in allowed_roles.
+	SharedWith []string
 	// Broker is where real credentials come from instead of ours; nil = ours.
 	Broker *resource.AWSBroker
 }
@@ -125,7 +127,7 @@ func readRole(ctx context.Context, from store.Objects, name string) (*Role, erro
 	}
 	role := &Role{
 		UID: row.UID, Name: row.Name, Tenant: row.Tenant, Revision: row.Revision,
-		MaxSessionDuration: time.Duration(document.Role.MaxSessionDuration),
+		MaxSessionDuration: time.Duration(document.Role.MaxSessionDuration), SharedWith: document.Role.SharedWith,
 	}
 	if role.MaxSessionDuration == 0 {
 		role.MaxSessionDuration = time.Hour

@@ -17,12 +17,13 @@ const (
 	KindRoutePolicy = "RoutePolicy"
 	KindTenant      = "Tenant"
 	KindUserRole    = "UserRole"
+	KindBucket      = "Bucket"
 )
 
-var served = []string{KindTenant, KindUserRole, KindService, KindIssuer, KindRole, KindRoutePolicy}
+var served = []string{KindTenant, KindUserRole, KindService, KindIssuer, KindRole, KindBucket, KindRoutePolicy}
 
 // laterKinds are known, and refused as not served.
-var laterKinds = []string{"Bucket", "AccessKey"}
+var laterKinds = []string{"AccessKey"}
 
 // Kinds returns the kinds that are served, in the order in which they are applied.
 func Kinds() []string { return slices.Clone(served) }
@@ -40,6 +41,7 @@ type Document struct {
 	Issuer      *Issuer
 	Role        *Role
 	RoutePolicy *RoutePolicy
+	Bucket      *Bucket
 	OfTenant    *Tenant
 	UserRole    *UserRole
 

@@ -21,6 +21,8 @@ func (d *Document) Spec() ([]byte, error) {
 		spec = d.Issuer
 	case d.Role != nil:
 		spec = d.Role
+	case d.Bucket != nil:
+		spec = d.Bucket
 	case d.OfTenant != nil:
 		spec = d.OfTenant
 	case d.UserRole != nil:
@@ -55,6 +57,9 @@ func FromSpec(kind, name, tenant string, spec []byte) (*Document, error) {
 	case KindRole:
 		d.Role = &Role{}
 		target = d.Role
+	case KindBucket:
+		d.Bucket = &Bucket{}
+		target = d.Bucket
 	case KindTenant:
 		d.OfTenant = &Tenant{}
 		target = d.OfTenant

@@ -48,7 +48,7 @@ func (r *reader) read(node ast.Node) {
 			f.wrong("name", "the name is reserved")
 		}
 	}
-	if d.Kind != KindService && d.Kind != KindIssuer {
+	if !slices.Contains([]string{KindService, KindIssuer, KindRole, KindBucket}, d.Kind) {
 		f.later("shared_with")
 	}
 	if !f.required("kind") {
@@ -63,6 +63,8 @@ func (r *reader) read(node ast.Node) {
 		d.Role = readRole(f)
 	case d.Kind == KindRoutePolicy:
 		d.RoutePolicy = readRoutePolicy(f)
+	case d.Kind == KindBucket:
+		d.Bucket = readBucket(f)
 	case d.Kind == KindTenant:
 		d.OfTenant = readTenant(f)
 	case d.Kind == KindUserRole:
@@ -227,6 +229,15 @@ func (f *fields) text(key string) string {
 		f.failed = append(f.failed, key)
 	}
 	return text
+}
+
+// optional is text, where an empty text is the same as none.
+func (f *fields) optional(key string) string {
+	if n, ok := f.values[key].(*ast.StringNode); ok && n.Value == "" {
+		_, _ = f.find(key)
+		return ""
+	}
+	return f.text(key)
 }
 
 // texts returns a list of texts in the file's order; nil when there is none. A text

@@ -24,6 +24,8 @@ type Role struct {
 	Permissions []Permission     `json:"permissions,omitempty"`
 	// Broker is nil where the role's own credentials are handed out.
 	Broker *Broker `json:"broker,omitempty"`
+	// SharedWith are other tenants whose buckets may name it in allowed_roles (RULES A6).
+	SharedWith []string `json:"shared_with,omitempty"`
 }
 
 // Permission lets a session do the actions with the keys of a bucket that the prefixes
@@ -51,7 +53,7 @@ func readRole(f *fields) *Role {
 	r := &Role{MaxSessionDuration: f.duration("max_session_duration", MinSessionDuration, MaxSessionDuration)}
 	f.required("trust")
 	r.Trust = readTrust(f, true)
-	r.Permissions = readPermissions(f)
+	r.Permissions, r.SharedWith = readPermissions(f), f.sharedWith()
 	if f.has("broker") {
 		r.Broker = readBroker(f.inner("broker"))
 		if !f.has("permissions") {
@@ -118,19 +120,25 @@ func readBroker(f *fields) *Broker {
 				aws.wrong("region", problem)
 			}
 		}
-		if b.AWS.Endpoint != "" {
-			problem, _ := checkURL(b.AWS.Endpoint, true)
-			if problem == "" && strings.ContainsAny(b.AWS.Endpoint, "?") {
-				problem = "must have no query"
-			}
-			if problem != "" {
-				aws.wrong("endpoint", problem)
-			}
+		if problem := checkSTSEndpoint(b.AWS.Endpoint); problem != "" {
+			aws.wrong("endpoint", problem)
 		}
 		aws.done()
 	}
 	f.done()
 	return b
+}
+
+// checkSTSEndpoint checks where another STS than AWS's is asked; "" is AWS's.
+func checkSTSEndpoint(endpoint string) string {
+	if endpoint == "" {
+		return ""
+	}
+	problem, _ := checkURL(endpoint, true)
+	if problem == "" && strings.ContainsAny(endpoint, "?") {
+		problem = "must have no query"
+	}
+	return problem
 }
 
 // HostFields returns the paths of what only a super-admin or a file of the configuration

@@ -212,7 +212,7 @@ func TestRoleRefusesWithPlace(t *testing.T) {
 		"broker, evil region":      {ok + someP + "broker: {aws: {role_arn: 'arn:aws:iam::123456789012:role/R', region: 'x.evil.example#'}}\n", []string{"f0.yaml:5:70: broker.aws.region"}},
 		"broker, partition":        {ok + someP + "broker: {aws: {role_arn: 'arn:aws:iam::123456789012:role/R', region: cn-north-1}}\n", []string{"f0.yaml:5:70: broker.aws.region"}},
 		"broker, metadata":         {ok + someP + "broker: {aws: {role_arn: 'arn:aws:iam::123456789012:role/R', region: us-east-1, endpoint: 'http://169.254.169.254'}}\n", []string{"f0.yaml:5:91: broker.aws.endpoint"}},
-		"shared_with":              {ok + "shared_with: [acme]\n", []string{"f0.yaml:4:14: shared_with"}},
+		"shared_with":              {ok + "shared_with: [Acme]\n", []string{"f0.yaml:4:15: shared_with[0]"}},
 		"several at once":          {head + "max_session_duration: 1\ntrust:\n  - oidc: {issuer: I, subject_conditions: ['**']}\n", []string{"f0.yaml:3:23: max_session_duration", "f0.yaml:5:20: trust[0].oidc.issuer", "f0.yaml:5:44: trust[0].oidc.subject_conditions[0]"}},
 		"service trusts services":  {service + "trust:\n  - service: {names: [a]}\n", []string{"f0.yaml:4:14: trust[0].service"}},
 	}

@@ -130,6 +130,10 @@ func (d *Document) SharedWith() []string {
 		return d.Service.SharedWith
 	case d.Issuer != nil:
 		return d.Issuer.SharedWith
+	case d.Role != nil:
+		return d.Role.SharedWith
+	case d.Bucket != nil:
+		return d.Bucket.SharedWith
 	}
 	return nil
 }

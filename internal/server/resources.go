@@ -14,6 +14,7 @@ import (
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/admin"
+	"github.com/countersign/countersign/internal/hostpath"
 )
 
 // maxResources bounds what is read of all files together, in bytes.
@@ -43,6 +44,18 @@ func (s *Server) applyResources(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// paths are those of this machine that documents may name (RULES A8): never our own secrets,
+// nor a folder around them.
+func (s *Server) paths() hostpath.Paths {
+	p := hostpath.Paths{Folder: s.cfg.Folder, Allowed: s.cfg.AllowedPaths, Forbidden: []string{s.cfg.Data}}
+	for _, file := range []string{s.cfg.Keys.MasterFile, s.cfg.Keys.PreviousMasterFile, s.cfg.TLS.KeyFile} {
+		if file != "" {
+			p.Forbidden = append(p.Forbidden, file)
+		}
+	}
+	return p
 }
 
 // readResources reads files, and of folders what ends in .yaml, .yml or .json, in order

@@ -134,7 +134,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	s.registry, err = registry.New(ctx, registry.Config{
 		Store: s.store, Shared: s.shared(), MaxStaleness: s.cfg.Revocation.MaxStaleness, ServeStale: s.cfg.Revocation.ServeStale,
-		OnChange: s.changed, Logger: s.logger, Now: s.now,
+		Paths: s.paths(), OnChange: s.changed, Logger: s.logger, Now: s.now,
 	})
 	if err != nil {
 		return err
@@ -241,7 +241,7 @@ func (s *Server) openServices() (err error) {
 	if s.minter, err = token.New(token.Config{Issuer: s.issuer, Keys: s.keys, Lifetime: s.cfg.Tokens.Lifetime, Now: s.now}); err != nil {
 		return err
 	}
-	if s.admin, err = admin.New(admin.Config{Store: s.store, Audit: s.audit, Registry: s.registry, Keys: s.keys, Issuer: s.issuer, PendingFile: s.folder.file("pending.json"), Now: s.now}); err != nil {
+	if s.admin, err = admin.New(admin.Config{Store: s.store, Audit: s.audit, Registry: s.registry, Keys: s.keys, Issuer: s.issuer, Paths: s.paths(), PendingFile: s.folder.file("pending.json"), Now: s.now}); err != nil {
 		return err
 	}
 	local := uint32(os.Geteuid()) //nolint:gosec // G115: user ids are 32 bits wide
