@@ -117,6 +117,12 @@ const (
 	ReasonBucketNotOpen       Reason = "bucket_not_open"       // the bucket names other roles, or is of another tenant
 	ReasonAnonymousNotAllowed Reason = "anonymous_not_allowed" // nobody signed, and that is not open to anybody
 	ReasonKeyInvalid          Reason = "key_invalid"           // a key that programs read in several ways
+	ReasonUserDisabled        Reason = "user_disabled"
+	ReasonTenantNotMember     Reason = "tenant_not_member" // a request for a tenant that the user does not belong to
+	ReasonLastSuperAdmin      Reason = "last_super_admin"
+	ReasonNotHeld             Reason = "not_held" // nobody grants, or takes away, what they don't hold: RULES A7
+	ReasonInUse               Reason = "in_use"   // something still belongs to what is to be deleted
+	ReasonCursorInvalid       Reason = "cursor_invalid"
 	ReasonInternal            Reason = "internal"
 	ReasonSeveral             Reason = "several" // one audit event that stands for refusals of many kinds
 )

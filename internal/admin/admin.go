@@ -46,6 +46,9 @@ type Config struct {
 	Audit    *audit.Log
 	Registry *registry.Registry
 	Keys     *keys.Ring
+	// LocalDirectory keeps what users are called here, for those who have no directory
+	// upstream.
+	LocalDirectory bool
 	// Issuer is our own: no Issuer document may name it. "" = not known.
 	Issuer string
 	// Paths are those of this machine that documents may name; the zero value is none.
@@ -55,14 +58,6 @@ type Config struct {
 	PendingFile string
 	// Now is the clock; nil = time.Now.
 	Now func() time.Time
-}
-
-// Actor is who administers, for the audit event.
-type Actor struct {
-	// ID is "local:UID" and so on, as in audit.Event.Actor. RequestID becomes the event's id.
-	ID, RequestID, ClientAddr, Proof string
-	// SuperAdmin may grant what RULES A7 reserves.
-	SuperAdmin bool
 }
 
 // ServiceSpec is what an administrator says of a service.
@@ -98,7 +93,8 @@ type Admin struct {
 	paths    hostpath.Paths
 	now      func() time.Time
 
-	unsettled *unsettled
+	localDirectory bool
+	unsettled      *unsettled
 }
 
 // New returns an Admin. What PendingFile holds is in force then.
@@ -120,7 +116,7 @@ func New(cfg Config) (*Admin, error) {
 			cfg.Registry.Revoke(r)
 		}
 	}
-	return &Admin{store: cfg.Store, audit: cfg.Audit, registry: cfg.Registry, keys: cfg.Keys, issuer: cfg.Issuer, paths: cfg.Paths, now: cfg.Now, unsettled: pending}, nil
+	return &Admin{store: cfg.Store, audit: cfg.Audit, registry: cfg.Registry, keys: cfg.Keys, issuer: cfg.Issuer, paths: cfg.Paths, now: cfg.Now, localDirectory: cfg.LocalDirectory, unsettled: pending}, nil
 }
 
 // clock returns the time at the store's resolution, so that what is answered is what

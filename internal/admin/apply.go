@@ -94,7 +94,7 @@ func (a *Admin) Apply(ctx context.Context, actor Actor, r ApplyRequest) ([]Appli
 		return nil, a.refused(ctx, c, err)
 	}
 	if r.DryRun {
-		p := &plan{admin: a, request: r, documents: documents}
+		p := &plan{admin: a, actor: actor, request: r, documents: documents}
 		if err := p.make(ctx, a.store); err != nil {
 			return nil, a.refused(ctx, c, err)
 		}
@@ -107,7 +107,7 @@ func (a *Admin) Apply(ctx context.Context, actor Actor, r ApplyRequest) ([]Appli
 	}
 	var made []Applied
 	err = a.run(ctx, c, func(ctx context.Context, tx store.Tx) error {
-		p := &plan{admin: a, request: r, documents: documents, linted: early}
+		p := &plan{admin: a, actor: actor, request: r, documents: documents, linted: early}
 		if err := p.make(ctx, tx); err != nil {
 			return err
 		}
@@ -131,6 +131,8 @@ func (a *Admin) checkApply(actor Actor, r *ApplyRequest) ([]resource.Document, e
 	switch {
 	case r.FromConfig:
 		r.Owner = ownerConfig
+	case actor.Owner != "" && r.Owner == "":
+		r.Owner = actor.Owner
 	case r.Owner != "" && !countersign.ValidName(r.Owner):
 		return nil, invalid(countersign.ReasonNameInvalid, "an owner is written like a name")
 	case r.Prune && r.Owner == "":
@@ -155,10 +157,14 @@ func (a *Admin) checkApply(actor Actor, r *ApplyRequest) ([]resource.Document, e
 			return nil, err
 		}
 	}
-	if !r.FromConfig {
-		if err := mayChange(actor); err != nil {
+	for i := range documents {
+		d := &documents[i]
+		if err := actor.mayBegin(d.Kind); err != nil && !r.FromConfig {
 			return nil, err
 		}
+	}
+	if r.Prune && !r.FromConfig && actor.Owner != "" && actor.Owner != r.Owner {
+		return nil, countersign.NewError(countersign.Denied, countersign.ReasonOwnerMismatch, "you prune objects of the owner "+actor.Owner+" only")
 	}
 	return documents, nil
 }

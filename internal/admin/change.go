@@ -110,7 +110,8 @@ func (a *Admin) event(c *change, decision audit.Decision, reason countersign.Rea
 	}
 	return audit.Event{
 		ID: id, Time: now, Action: c.action, Decision: decision, Reason: string(reason),
-		Actor: c.actor.ID, Proof: c.actor.Proof, ClientAddr: c.actor.ClientAddr,
+		Actor: c.actor.ID, UserIssuer: c.actor.UserIssuer, User: c.actor.User,
+		Service: c.actor.Service, ServiceUID: c.actor.ServiceUID, Proof: c.actor.Proof, ClientAddr: c.actor.ClientAddr,
 		Target: target, TokenID: c.tokenID, Detail: c.detail,
 	}
 }

@@ -21,7 +21,7 @@ func (a *Admin) CreateService(ctx context.Context, actor Actor, spec ServiceSpec
 	now := a.clock()
 	s, err := newService(spec, now)
 	if err == nil {
-		err = mayGrant(actor, s)
+		err = actor.mayCreate(serviceTarget(s))
 	}
 	if err != nil {
 		return ServiceDetail{}, Credentials{}, a.refused(ctx, c, err)
@@ -29,6 +29,9 @@ func (a *Admin) CreateService(ctx context.Context, actor Actor, spec ServiceSpec
 	value, secret := a.newSecret(s.UID, now)
 	var made ServiceDetail
 	err = a.run(ctx, c, func(ctx context.Context, tx store.Tx) error {
+		if err := mayGrant(actor, s, nil, serviceNamed(ctx, tx)); err != nil {
+			return err
+		}
 		if err := tx.CreateService(ctx, s); err != nil {
 			if errors.Is(err, countersign.Conflict) {
 				return countersign.WrapError(countersign.Conflict, countersign.ReasonNameTaken, "the name is taken", err)

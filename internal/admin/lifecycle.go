@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/policy"
+	"github.com/countersign/countersign/internal/resource"
 	"github.com/countersign/countersign/internal/store"
 )
 
@@ -36,11 +38,11 @@ func (a *Admin) SetServiceDisabled(ctx context.Context, actor Actor, name string
 // Errors: countersign.NotFound, Conflict (another revision), Denied, Unavailable.
 func (a *Admin) DeleteService(ctx context.Context, actor Actor, name string, revision int64) error {
 	c := &change{actor: actor, action: "service.delete", name: name}
-	if err := mayChange(actor); err != nil {
+	if err := actor.mayBegin(resource.KindService); err != nil {
 		return a.refused(ctx, c, err)
 	}
 	return a.run(ctx, c, func(ctx context.Context, tx store.Tx) error {
-		s, err := current(ctx, tx, name, revision)
+		s, err := current(ctx, tx, actor, name, revision)
 		if err != nil {
 			return err
 		}
@@ -68,14 +70,17 @@ func (a *Admin) RevokeService(ctx context.Context, actor Actor, name string) err
 // Errors: countersign.Invalid (a time to come), NotFound, Denied, Unavailable.
 func (a *Admin) RevokeServiceBefore(ctx context.Context, actor Actor, name string, before time.Time) error {
 	c := &change{actor: actor, action: "revoke", name: name, exact: !before.IsZero()}
-	if err := mayChange(actor); err != nil {
-		return a.refused(ctx, c, err)
+	if !actor.Anywhere(policy.RevocationsWrite) {
+		return a.refused(ctx, c, notAdministrator())
 	}
 	if before.After(a.clock()) {
 		return a.refused(ctx, c, beforeLater())
 	}
 	return a.run(ctx, c, func(ctx context.Context, tx store.Tx) error {
-		s, err := current(ctx, tx, name, AnyRevision)
+		s, err := tx.Service(ctx, name)
+		if err == nil && !actor.May(policy.RevocationsWrite, s.Tenant) {
+			err = unknownService(nil)
+		}
 		if err != nil {
 			return err
 		}
@@ -161,11 +166,11 @@ func (a *Admin) putRevocation(ctx context.Context, tx store.Tx, c *change, r sto
 func (a *Admin) update(ctx context.Context, c *change, revision int64,
 	fn func(ctx context.Context, tx store.Tx, s *store.Service) error, made *ServiceDetail,
 ) error {
-	if err := mayChange(c.actor); err != nil {
+	if err := c.actor.mayBegin(resource.KindService); err != nil {
 		return a.refused(ctx, c, err)
 	}
 	return a.run(ctx, c, func(ctx context.Context, tx store.Tx) error {
-		s, err := current(ctx, tx, c.name, revision)
+		s, err := current(ctx, tx, c.actor, c.name, revision)
 		if err != nil {
 			return err
 		}
@@ -182,14 +187,17 @@ func (a *Admin) update(ctx context.Context, c *change, revision int64,
 	})
 }
 
-// current reads the service inside the transaction and holds it against the revision
-// that was asked for.
-func current(ctx context.Context, tx store.Services, name string, revision int64) (store.Service, error) {
+// current reads the service inside the transaction and holds it against who may change it
+// and the revision that was asked for.
+func current(ctx context.Context, tx store.Services, actor Actor, name string, revision int64) (store.Service, error) {
 	if !countersign.ValidName(name) {
 		return store.Service{}, unknownService(nil)
 	}
 	s, err := tx.Service(ctx, name)
 	if err != nil {
+		return store.Service{}, err
+	}
+	if err := actor.mayWrite(serviceTarget(s)); err != nil {
 		return store.Service{}, err
 	}
 	if revision != AnyRevision && revision != s.Revision {

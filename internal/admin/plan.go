@@ -14,6 +14,7 @@ import (
 // plan is what an apply does to the state that it has read.
 type plan struct {
 	admin     *Admin
+	actor     Actor
 	request   ApplyRequest
 	documents []resource.Document
 
@@ -56,6 +57,9 @@ func (p *plan) make(ctx context.Context, in reads) error {
 			return err
 		}
 	}
+	if err := p.checkGrants(ctx); err != nil {
+		return err
+	}
 	for i := range p.documents {
 		if err := p.checkReferences(ctx, &p.documents[i]); err != nil {
 			return err
@@ -82,10 +86,18 @@ func (p *plan) decide(ctx context.Context, d *resource.Document) (step, error) {
 	}}
 	s.old, err = find(ctx, p.in, d.Kind, d.Name)
 	if errors.Is(err, countersign.NotFound) {
-		return s, nil
+		if !p.request.FromConfig {
+			err = p.actor.mayCreate(target{d.Kind, d.Name, d.Tenant, p.request.Owner})
+		} else {
+			err = nil
+		}
+		return s, err
 	}
 	if err != nil {
 		return step{}, describe(err)
+	}
+	if err := p.mayChange(d, s.old); err != nil {
+		return step{}, err
 	}
 	if s.old.owner != p.request.Owner {
 		if err := notOfConfig(s.old.owner); err != nil {
@@ -110,6 +122,18 @@ func (p *plan) decide(ctx context.Context, d *resource.Document) (step, error) {
 	return s, nil
 }
 
+// mayChange decides about a document of what is there. Of another tenant's object nobody
+// learns more than that the name is taken, which names are across tenants (RULES A6).
+func (p *plan) mayChange(d *resource.Document, old *row) error {
+	if p.request.FromConfig || p.actor.SuperAdmin {
+		return nil
+	}
+	if !p.actor.MayRead(d.Kind, old.document.Name, old.document.Tenant) {
+		return countersign.NewError(countersign.Conflict, countersign.ReasonNameTaken, d.Problem("name", "the name is taken").String())
+	}
+	return p.actor.mayWrite(target{d.Kind, d.Name, old.document.Tenant, old.owner})
+}
+
 // prune looks for the owner's objects that no document names.
 func (p *plan) prune(ctx context.Context) error {
 	for _, kind := range slices.Backward(resource.Kinds()) { // who refers goes before what is referred to
@@ -117,6 +141,9 @@ func (p *plan) prune(ctx context.Context) error {
 		err := all(ctx, p.in, kind, func(r *row) {
 			if r.owner != p.request.Owner || p.named[kind][r.document.Name] != nil {
 				return
+			}
+			if !p.request.FromConfig && p.actor.mayDelete(r.target()) != nil {
+				return // another tenant's, or of a kind that is not the actor's
 			}
 			before, err := r.document.YAML()
 			if err != nil {

@@ -29,6 +29,10 @@ type row struct {
 	object  *store.Object
 }
 
+func (r *row) target() target {
+	return target{r.document.Kind, r.document.Name, r.document.Tenant, r.owner}
+}
+
 func serviceRow(s store.Service) (*row, error) {
 	trust, err := resource.DecodeTrust(s.Trust)
 	if err != nil {
@@ -184,7 +188,7 @@ func (a *Admin) DeleteObject(ctx context.Context, actor Actor, kind, name string
 		c.action = "apply.delete" // what was typed there stays out of the log
 		return a.refused(ctx, c, err)
 	}
-	if err := mayChange(actor); err != nil {
+	if err := actor.mayBegin(kind); err != nil {
 		return a.refused(ctx, c, err)
 	}
 	return a.run(ctx, c, func(ctx context.Context, tx store.Tx) error {
@@ -195,10 +199,16 @@ func (a *Admin) DeleteObject(ctx context.Context, actor Actor, kind, name string
 		if err != nil {
 			return describeObject(kind, err)
 		}
+		if err := actor.mayDelete(r.target()); err != nil {
+			return err
+		}
 		if revision != AnyRevision && revision != r.revision {
 			return changedMeanwhile(nil)
 		}
 		if err := notOfConfig(r.owner); err != nil {
+			return err
+		}
+		if err := nothingLeft(ctx, tx, r); err != nil {
 			return err
 		}
 		c.objects = [][2]string{{kind, name}}

@@ -81,32 +81,6 @@ func sortedDistinct(values []string) []string {
 	return append([]string{}, slices.Compact(sorted)...)
 }
 
-// mayGrant decides whether the actor may give a service what s lists (RULES A6, A7).
-// A super-admin may; nobody else holds any scope or audience in this release, so
-// nobody else may grant one, nor write to the platform.
-func mayGrant(actor Actor, s store.Service) error {
-	if actor.SuperAdmin {
-		return nil
-	}
-	switch {
-	case slices.ContainsFunc(s.Scopes, policy.SuperAdminScope):
-		return countersign.NewError(countersign.Denied, countersign.ReasonScopeNotGranted, "only a super-admin may grant this scope")
-	case slices.ContainsFunc(s.Audiences, policy.SuperAdminAudience):
-		return countersign.NewError(countersign.Denied, countersign.ReasonAudienceNotGranted, "only a super-admin may grant this audience")
-	default:
-		return mayChange(actor)
-	}
-}
-
-// mayChange decides whether the actor may change services at all: super-admins only,
-// until administrators of tenants come.
-func mayChange(actor Actor) error {
-	if actor.SuperAdmin {
-		return nil
-	}
-	return countersign.NewError(countersign.Denied, countersign.ReasonNotAdministrator, "only an administrator may do this")
-}
-
 // wellFormedTokenID reports whether id can be the jti of a token of ours.
 func wellFormedTokenID(id string) bool {
 	if id == "" || len(id) > 64 {

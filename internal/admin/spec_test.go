@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/policy"
+	"github.com/countersign/countersign/internal/resource"
 )
 
 func numbered(format string, n int) []string {
@@ -83,24 +86,39 @@ func TestNewService(t *testing.T) {
 
 func TestRuleA7OnlyASuperAdminGrantsWhatIsReserved(t *testing.T) {
 	t.Parallel()
+	none := func(string) (*resource.Document, error) { return nil, nil } //nolint:nilnil // there is none
+	admin := Actor{ID: "user:https://i|u", Scopes: []string{"s2s:internal", "held"}, Audiences: []string{"iam-service", "sts", "held"},
+		Rights: policy.NewRights(map[string][]string{"t": policy.UserPermissions()})}
 	for _, spec := range []ServiceSpec{
 		{Name: "a", Tenant: "t", Scopes: []string{"s2s:internal"}},
 		{Name: "a", Tenant: "t", Audiences: []string{"iam-service"}},
 		{Name: "a", Tenant: "t", Audiences: []string{"sts"}},
 		{Name: "a", Tenant: "t", Scopes: []string{"other"}}, // nobody grants what they do not hold
 		{Name: "a", Tenant: "t", Audiences: []string{"other"}},
+		{Name: "a", Tenant: "t", Scopes: []string{"held", "other"}},
 		{Name: "a"}, // the platform (RULES A6)
-		{Name: "a", Tenant: "t"},
+		{Name: "a", Tenant: "u"},
 	} {
 		s, err := newService(spec, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := mayGrant(Actor{ID: "user:https://i|u"}, s); countersign.CodeOf(err) != countersign.Denied {
-			t.Errorf("%+v: %v, want denied", spec, err)
+		for _, actor := range []Actor{admin, {ID: "user:https://i|nobody"}} {
+			refused := actor.mayCreate(serviceTarget(s))
+			if refused == nil {
+				refused = mayGrant(actor, s, nil, none)
+			}
+			if countersign.CodeOf(refused) != countersign.Denied {
+				t.Errorf("%s: %+v: %v, want denied", actor.ID, spec, refused)
+			}
 		}
-		if err := mayGrant(Actor{ID: "local:0", SuperAdmin: true}, s); err != nil {
+		super := Actor{ID: "local:0", SuperAdmin: true}
+		if err := errors.Join(super.mayCreate(serviceTarget(s)), mayGrant(super, s, nil, none)); err != nil {
 			t.Errorf("%+v: a super-admin is refused: %v", spec, err)
 		}
+	}
+	held, err := newService(ServiceSpec{Name: "a", Tenant: "t", Scopes: []string{"held"}, Audiences: []string{"held"}}, time.Now())
+	if err = errors.Join(err, admin.mayCreate(serviceTarget(held)), mayGrant(admin, held, nil, none)); err != nil {
+		t.Error(err)
 	}
 }

@@ -31,7 +31,7 @@ func (p *plan) write(ctx context.Context, tx store.Tx, c *change) error {
 			c.objects = append(c.objects, [2]string{s.told.Kind, s.told.Name})
 			detail, err = writeObject(ctx, tx, s, now)
 		}
-		if errors.Is(err, countersign.Conflict) {
+		if errors.Is(err, countersign.Conflict) && countersign.ReasonOf(err) != countersign.ReasonInUse {
 			return countersign.WrapError(countersign.Conflict, countersign.ReasonRevisionMismatch,
 				"an object was changed meanwhile: apply again", err)
 		}
@@ -102,6 +102,9 @@ func distrusts(before, after *resource.Service) bool {
 
 func writeObject(ctx context.Context, tx store.Tx, s *step, now time.Time) (detail string, err error) {
 	if s.document == nil {
+		if err := nothingLeft(ctx, tx, s.old); err != nil {
+			return "", err
+		}
 		return "uid=" + s.old.uid, tx.DeleteObject(ctx, s.old.uid)
 	}
 	row := store.Object{UID: randomID(16), Kind: s.document.Kind, Name: s.document.Name, CreatedAt: now}

@@ -25,6 +25,8 @@ type Config struct {
 	Issuer   string
 	Keys     *keys.Ring
 	Registry *registry.Registry
+	// Users proves users by their own issuers' tokens; nil = users are refused.
+	Users UserTokens
 	// LocalUID is the uid that is the local administrator on the Unix socket.
 	LocalUID uint32
 	// Now is the clock; nil = time.Now.
@@ -39,11 +41,16 @@ type Caller struct {
 	// Principal is the verified bearer; never nil. It is nobody for the local
 	// administrator.
 	Principal *countersign.Principal
+	// User is the user of the Principal; nil when none came.
+	User *User
 }
 
 // Authenticator proves callers of our own API. Safe for concurrent use.
 type Authenticator struct {
 	callers, inspected *verify.Verifier
+	users              UserTokens
+	registry           *registry.Registry
+	issuer             string
 	localUID           uint32
 }
 
@@ -72,7 +79,51 @@ func New(cfg Config) (*Authenticator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the verifier for introspection: %w", err)
 	}
-	return &Authenticator{callers: callers, inspected: inspected, localUID: cfg.LocalUID}, nil
+	return &Authenticator{
+		callers: callers, inspected: inspected, localUID: cfg.LocalUID,
+		users: cfg.Users, registry: cfg.Registry, issuer: cfg.Issuer,
+	}, nil
+}
+
+// Both proves who sent r, a user as well: Authorization holds a user's token or a service's,
+// and Service-Authorization that of the service which calls for the user. Both are verified
+// in full (RULES C4). Where no token came, it is the peer of the Unix socket.
+//
+// Errors: as Caller; countersign.Denied (the user is disabled, or no member of the tenant
+// that the request names), Upstream (the keys of the user's issuer can't be had).
+func (a *Authenticator) Both(r *http.Request) (Caller, error) {
+	found, err := parseBearers(r.Header)
+	if err != nil {
+		return Caller{}, err
+	}
+	hint, err := tenantHint(r.Header)
+	if err != nil {
+		return Caller{}, err
+	}
+	// What the token says of itself chooses who verifies it, and nothing more.
+	if said, err := verify.ParseUnverified(found.first); found.first == "" || err != nil || said.Issuer == a.issuer {
+		return a.Caller(r)
+	}
+	var service countersign.Service
+	if found.second != "" {
+		t, err := a.callers.Verify(r.Context(), found.second)
+		if err != nil {
+			return Caller{}, err
+		}
+		service = t.Principal.Service
+	}
+	user, err := a.User(r.Context(), found.first, hint)
+	if err != nil {
+		// Who it was is not told: a refused user is recorded as far as the token was good.
+		return Caller{Principal: &countersign.Principal{Service: service}}, err
+	}
+	return Caller{User: user, Principal: &countersign.Principal{
+		User: countersign.User{
+			Issuer: user.Issuer, Subject: user.Subject, Roles: user.Roles(), Scopes: user.Token.Scopes, Tenant: user.Tenant,
+			Proof: countersign.Proof{Method: "jwt", IssuedAt: user.Token.IssuedAt, ExpiresAt: user.Token.ExpiresAt},
+		},
+		Service: service, Scopes: service.Scopes, Tenant: user.Tenant,
+	}}, nil
 }
 
 // Caller proves who sent r: the bearer of a service token of ours with the audience

@@ -1,5 +1,5 @@
 // Package authn proves who calls our own endpoints: the IAM API, introspection and
-// revocation. It decides between two proofs:
+// revocation. It decides between these proofs:
 //
 //   - a bearer: a service token of ours with the audience iam-service, verified in full
 //     by package verify with our own keys, and not revoked (RULES C4, E1);
@@ -10,8 +10,11 @@
 // is judged by it alone, also on the socket. So a program that passes somebody's token
 // along through the socket never acts as the administrator by mistake.
 //
-// It does not say what a caller may do, and knows no client secrets (package oauth).
-// Users' tokens can't be verified here yet: they are refused.
+// [Authenticator.Both] takes users besides: their own issuers' tokens, with the roles that the
+// issuer may assert and those that were assigned here. It finds out in which tenants they
+// belong, what they may do there, and which tenant a request is about.
+//
+// It does not say what a caller may do at a route, and knows no client secrets (package oauth).
 //
 // Layer 5. Start at [New].
 package authn

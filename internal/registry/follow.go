@@ -23,6 +23,7 @@ const (
 
 	metaEpoch   = "epoch"
 	kindService = "Service"
+	kindUser    = "User" // its name is the user's id
 )
 
 // Follow keeps the view equal to the store until ctx ends: it polls every Config.Poll,

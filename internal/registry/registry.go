@@ -86,6 +86,9 @@ type Registry struct {
 	uses        uses
 	issuers     issuers
 	roles       roles
+	users       views[User]
+	userRoles   views[UserRole]
+	tenants     views[tenant]
 	buckets     views[Bucket]
 	paths       hostpath.Paths
 	// serviceTrusts are compiled from what the services say.
@@ -217,6 +220,12 @@ func (r *Registry) forgetObject(kind, name string) {
 		r.issuers.forget()
 	case resource.KindRole:
 		r.roles.forget(name)
+	case kindUser:
+		r.users.forget(name)
+	case resource.KindUserRole:
+		r.userRoles.forget(name)
+	case resource.KindTenant:
+		r.tenants.forget(name)
 	case resource.KindBucket:
 		r.buckets.forget(name)
 	}
@@ -230,6 +239,9 @@ func (r *Registry) forgetAll() {
 	r.loads.Store(new(singleflight.Group))
 	r.issuers.forget()
 	r.roles.forgetAll()
+	r.users.forgetAll()
+	r.userRoles.forgetAll()
+	r.tenants.forgetAll()
 	r.buckets.forgetAll()
 }
 

@@ -1,0 +1,169 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/policy"
+	"github.com/countersign/countersign/internal/registry"
+	"github.com/countersign/countersign/internal/resource"
+	"github.com/countersign/countersign/internal/store"
+)
+
+// mayGrant decides whether the actor may give a service what it has over before; nil = it is
+// new (RULES A6, A7). lookup finds the service that an audience names; nil = there is none.
+func mayGrant(actor Actor, s store.Service, before *store.Service, lookup func(name string) (*resource.Document, error)) error {
+	var scopes, audiences []string
+	if before != nil {
+		scopes, audiences = before.Scopes, before.Audiences
+	}
+	for _, scope := range s.Scopes {
+		if !slices.Contains(scopes, scope) && !actor.holdsScope(scope) {
+			return notHeld(countersign.ReasonScopeNotGranted, "you may not grant the scope "+scope)
+		}
+	}
+	for _, audience := range s.Audiences {
+		if actor.SuperAdmin || slices.Contains(audiences, audience) {
+			continue
+		}
+		var named *resource.Document
+		var err error
+		if countersign.ValidName(audience) && audience != s.Name {
+			if named, err = lookup(audience); err != nil {
+				return err
+			}
+		}
+		if !actor.holdsAudience(audience, s.Tenant, named) {
+			return notHeld(countersign.ReasonAudienceNotGranted, "you may not grant the audience "+audience)
+		}
+	}
+	return nil
+}
+
+// serviceNamed is a lookup of mayGrant.
+func serviceNamed(ctx context.Context, in reads) func(name string) (*resource.Document, error) {
+	return func(name string) (*resource.Document, error) {
+		found, err := find(ctx, in, resource.KindService, name)
+		if errors.Is(err, countersign.NotFound) {
+			return nil, nil //nolint:nilnil // that there is none is an answer
+		}
+		if err != nil {
+			return nil, err
+		}
+		return found.document, nil
+	}
+}
+
+// checkGrants refuses documents that grant what the actor does not hold (RULES A7).
+func (p *plan) checkGrants(ctx context.Context) error {
+	if p.actor.SuperAdmin || p.request.FromConfig {
+		return nil
+	}
+	for i := range p.steps {
+		s := &p.steps[i]
+		if s.document == nil || s.told.Action == ApplyUnchanged {
+			continue
+		}
+		if err := p.checkGrant(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *plan) checkGrant(ctx context.Context, s *step) error {
+	d := s.document
+	switch {
+	case d.Service != nil:
+		row := store.Service{Name: d.Name, Tenant: d.Tenant, Scopes: d.Service.Scopes, Audiences: d.Service.Audiences}
+		var before *store.Service
+		if s.old != nil {
+			before = s.old.service
+		}
+		return mayGrant(p.actor, row, before, func(name string) (*resource.Document, error) {
+			return p.target(ctx, reference{resource.KindService, name, "audiences"})
+		})
+	case d.UserRole != nil:
+		permissions := d.UserRole.Permissions
+		if s.old != nil { // who takes away must hold it too
+			permissions = slices.Concat(permissions, s.old.document.UserRole.Permissions)
+		}
+		if !p.actor.covers(permissions, d.Tenant) {
+			return notHeld(countersign.ReasonNotHeld, d.Problem("permissions", "you hold not all of these permissions there").String())
+		}
+	case d.Issuer != nil:
+		return p.checkAssertions(ctx, s)
+	}
+	return nil
+}
+
+// checkAssertions: what tokens of an issuer are believed to say is a grant to whoever has
+// one. A tenant's issuer takes no URL that another one's documents name already: it would
+// speak for the users of that.
+func (p *plan) checkAssertions(ctx context.Context, s *step) error {
+	d := s.document
+	var before resource.MayAssert
+	if s.old != nil {
+		before = s.old.document.Issuer.MayAssert
+	}
+	for upstream, name := range d.Issuer.MayAssert.Roles {
+		if before.Roles[upstream] == name {
+			continue
+		}
+		role, err := p.userRole(ctx, name)
+		if err != nil {
+			return err
+		}
+		if role == nil || !p.actor.covers(role.Permissions, d.Tenant) {
+			return notHeld(countersign.ReasonNotHeld, d.Problem("may_assert.roles", "you don't hold the role "+name+" there").String())
+		}
+	}
+	for _, scope := range d.Issuer.MayAssert.Scopes {
+		if !slices.Contains(before.Scopes, scope) && !p.actor.holdsScope(scope) {
+			return notHeld(countersign.ReasonScopeNotGranted, d.Problem("may_assert.scopes", "you may not grant the scope "+scope).String())
+		}
+	}
+	taken := false
+	err := all(ctx, p.in, resource.KindIssuer, func(r *row) {
+		taken = taken || r.document.Issuer.URL == d.Issuer.URL && r.document.Tenant != d.Tenant
+	})
+	if err != nil {
+		return describe(err)
+	}
+	if taken {
+		p.problems.Add(d.Problem("url", "this issuer is known already: its users and services are not the tenant's to prove"))
+	}
+	return nil
+}
+
+// userRole is a user role; nil = there is none.
+func userRole(ctx context.Context, in reads, name string) (*registry.UserRole, error) {
+	if permissions, built := policy.BuiltInRole(name); built {
+		return &registry.UserRole{Name: name, Permissions: permissions}, nil
+	}
+	if !countersign.ValidName(name) {
+		return nil, nil //nolint:nilnil // that there is none is an answer
+	}
+	found, err := find(ctx, in, resource.KindUserRole, name)
+	if errors.Is(err, countersign.NotFound) {
+		return nil, nil //nolint:nilnil // that there is none is an answer
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &registry.UserRole{Name: name, Tenant: found.document.Tenant, Permissions: found.document.UserRole.Permissions}, nil
+}
+
+// userRole is a user role as it will be; nil = there is none.
+func (p *plan) userRole(ctx context.Context, name string) (*registry.UserRole, error) {
+	if permissions, built := policy.BuiltInRole(name); built {
+		return &registry.UserRole{Name: name, Permissions: permissions}, nil
+	}
+	found, err := p.target(ctx, reference{resource.KindUserRole, name, ""})
+	if found == nil || err != nil {
+		return nil, err
+	}
+	return &registry.UserRole{Name: name, Tenant: found.Tenant, Permissions: found.UserRole.Permissions}, nil
+}
