@@ -1,0 +1,61 @@
+package s3gw
+
+import (
+	"github.com/countersign/countersign/internal/audit"
+	"github.com/countersign/countersign/internal/authn"
+	"github.com/countersign/countersign/internal/registry"
+)
+
+// caller is who asks.
+type caller struct {
+	proven *authn.S3Caller // nil = nobody signed
+}
+
+func (c *caller) anonymous() bool { return c.proven == nil }
+
+// allows reports whether the role, within the session's policy, lets the caller do an action
+// with a key or a list of a prefix.
+func (c *caller) allows(action, bucket, key string) bool {
+	return c.proven != nil && action != "" && c.proven.Allow(action, bucket, key)
+}
+
+// opens reports whether a bucket is there for the caller at all.
+func (c *caller) opens(b *registry.Bucket) bool {
+	if c.proven == nil {
+		return b.Anonymous
+	}
+	return b.OpenTo(c.proven.Role)
+}
+
+// buckets are those that the caller's rights are about, in order.
+func (c *caller) buckets() []string {
+	if c.proven == nil {
+		return nil
+	}
+	return c.proven.Buckets()
+}
+
+// listsIn reports whether the caller may list anything of a bucket.
+func (c *caller) listsIn(bucket string) bool { return c.proven != nil && c.proven.ListsIn(bucket) }
+
+// identity is what the caller is limited by: the proven pair, or the service of an access
+// key.
+func (c *caller) identity() identity {
+	s := c.proven.Session
+	return identity{s.Issuer, s.Subject}
+}
+
+// describe writes the caller into an event.
+func (c *caller) describe(event *audit.Event) {
+	if c.proven == nil {
+		event.Proof = "anonymous"
+		return
+	}
+	event.Role = c.proven.Role.Name
+	s := c.proven.Session
+	event.Proof, event.Session = "session", s.AccessKeyID
+	event.Service, event.ServiceUID = s.Service, s.ServiceUID
+	if s.Service == "" {
+		event.UserIssuer, event.User = s.Issuer, s.Subject
+	}
+}
