@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"strings"
+	"slices"
 	"syscall"
 
 	"github.com/countersign/countersign/internal/s3api"
@@ -29,7 +29,13 @@ func (d *Dir) commit(ctx context.Context, key string, s *staged, when writeCondi
 	if err := d.step("sync folders"); err != nil {
 		return err
 	}
-	for _, folder := range touched {
+	return d.syncFolders(touched)
+}
+
+// syncFolders makes the entries of the folders durable, of each once.
+func (d *Dir) syncFolders(touched []string) error {
+	slices.Sort(touched)
+	for _, folder := range slices.Compact(touched) {
 		if err := d.syncFolder(folder); err != nil {
 			return err
 		}
@@ -150,23 +156,15 @@ func (d *Dir) current(key string) ([]located, error) {
 	return found, nil
 }
 
-// remove removes the object of a key, if there is one and the condition holds.
-func (d *Dir) remove(ctx context.Context, key string, when writeCondition) error {
+// remove removes the object of a key, if there is one and the condition holds, and returns
+// the folders that are to be synced then.
+func (d *Dir) remove(ctx context.Context, key string, when writeCondition) ([]string, error) {
 	unlock, err := d.lock(ctx, keyLock, key)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	touched, err := d.removeLocked(key, when)
-	unlock()
-	if err != nil {
-		return err
-	}
-	for _, folder := range touched {
-		if err := d.syncFolder(folder); err != nil {
-			return err
-		}
-	}
-	return nil
+	defer unlock()
+	return d.removeLocked(key, when)
 }
 
 func (d *Dir) removeLocked(key string, when writeCondition) ([]string, error) {
@@ -187,6 +185,9 @@ func (d *Dir) removeLocked(key string, when writeCondition) ([]string, error) {
 		if err := d.root.Remove(each.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, unusable("the object can't be removed", err)
 		}
+		if err := d.step("removed"); err != nil {
+			return nil, err
+		}
 		d.pruneAbove(each.path)
 		touched = append(touched, nearest(d, folderOf(each.path)))
 		_ = d.root.Remove(recordPath(key, versionOf(each.info)))
@@ -202,5 +203,5 @@ func nearest(d *Dir, folder string) string {
 		}
 		folder = folderOf(folder)
 	}
-	return strings.Clone(folder)
+	return folder
 }

@@ -223,14 +223,28 @@ var operations = map[s3api.Operation]func(*Dir, context.Context, *s3api.Request)
 	s3api.HeadBucket:        (*Dir).headBucket,
 	s3api.GetBucketLocation: (*Dir).getBucketLocation,
 
-	s3api.ListObjects:        (*Dir).listObjects,
-	s3api.ListObjectsV2:      (*Dir).listObjectsV2,
-	s3api.ListObjectVersions: (*Dir).listObjectVersions,
+	s3api.ListObjects:          (*Dir).listObjects,
+	s3api.ListObjectsV2:        (*Dir).listObjectsV2,
+	s3api.ListObjectVersions:   (*Dir).listObjectVersions,
+	s3api.ListMultipartUploads: (*Dir).listMultipartUploads,
+	s3api.DeleteObjects:        (*Dir).deleteObjects,
 
-	s3api.GetObject:    (*Dir).getObject,
-	s3api.HeadObject:   (*Dir).headObject,
-	s3api.PutObject:    (*Dir).putObject,
-	s3api.DeleteObject: (*Dir).deleteObject,
+	s3api.GetObject:           (*Dir).getObject,
+	s3api.HeadObject:          (*Dir).headObject,
+	s3api.GetObjectAttributes: (*Dir).getObjectAttributes,
+	s3api.PutObject:           (*Dir).putObject,
+	s3api.CopyObject:          (*Dir).copyObject,
+	s3api.DeleteObject:        (*Dir).deleteObject,
+	s3api.GetObjectTagging:    (*Dir).getObjectTagging,
+	s3api.PutObjectTagging:    (*Dir).putObjectTagging,
+	s3api.DeleteObjectTagging: (*Dir).deleteObjectTagging,
+
+	s3api.CreateMultipartUpload:   (*Dir).createMultipartUpload,
+	s3api.UploadPart:              (*Dir).uploadPart,
+	s3api.UploadPartCopy:          (*Dir).uploadPartCopy,
+	s3api.ListParts:               (*Dir).listParts,
+	s3api.CompleteMultipartUpload: (*Dir).completeMultipartUpload,
+	s3api.AbortMultipartUpload:    (*Dir).abortMultipartUpload,
 }
 
 // keyless are the operations about the bucket.

@@ -14,11 +14,8 @@ import (
 // maxMetaBytes is how many bytes names and values of an object's metadata may have.
 const maxMetaBytes = 2 << 10
 
-// What the names of two families of headers start with, as http.Header spells them.
-const (
-	metaHeader = "X-Amz-Meta-"
-	sumHeader  = "X-Amz-Checksum-"
-)
+// metaHeader is what the names of metadata start with, as http.Header spells them.
+const metaHeader = "X-Amz-Meta-"
 
 // storedHeaders come back with the object as they were sent.
 var storedHeaders = []string{
@@ -30,10 +27,11 @@ var storedHeaders = []string{
 // What is not among them is refused: a header that is taken and not obeyed (encryption,
 // locks) would promise what nobody keeps.
 var servedHeaders = []string{
-	"X-Amz-Acl", "X-Amz-Copy-Source-If-Match", "X-Amz-Copy-Source-If-Modified-Since", "X-Amz-Copy-Source-If-None-Match",
+	"X-Amz-Acl", "X-Amz-Checksum-Algorithm", "X-Amz-Checksum-Mode", "X-Amz-Checksum-Type",
+	"X-Amz-Copy-Source-If-Match", "X-Amz-Copy-Source-If-Modified-Since", "X-Amz-Copy-Source-If-None-Match",
 	"X-Amz-Copy-Source-If-Unmodified-Since", "X-Amz-Copy-Source-Range", "X-Amz-Decoded-Content-Length",
-	"X-Amz-Metadata-Directive", "X-Amz-Mp-Object-Size", "X-Amz-Object-Attributes", "X-Amz-Optional-Object-Attributes",
-	"X-Amz-Request-Payer", "X-Amz-Sdk-Checksum-Algorithm", "X-Amz-Storage-Class", "X-Amz-Tagging",
+	"X-Amz-Metadata-Directive", "X-Amz-Mp-Object-Size", "X-Amz-Max-Parts", "X-Amz-Object-Attributes", "X-Amz-Optional-Object-Attributes",
+	"X-Amz-Part-Number-Marker", "X-Amz-Request-Payer", "X-Amz-Sdk-Checksum-Algorithm", "X-Amz-Storage-Class", "X-Amz-Tagging",
 	"X-Amz-Tagging-Directive", "X-Amz-Trailer", "X-Amz-Website-Redirect-Location",
 }
 
@@ -44,7 +42,10 @@ var storageClasses = []string{"STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "
 // checkHeaders refuses headers of S3 that a folder can't obey.
 func checkHeaders(h http.Header) error {
 	for name := range h {
-		if !strings.HasPrefix(name, "X-Amz-") || strings.HasPrefix(name, metaHeader) || strings.HasPrefix(name, sumHeader) {
+		if !strings.HasPrefix(name, "X-Amz-") || strings.HasPrefix(name, metaHeader) {
+			continue
+		}
+		if _, sum := s3api.ChecksumOfHeader(name); sum {
 			continue
 		}
 		if !slices.Contains(servedHeaders, name) {

@@ -70,17 +70,6 @@ func (d *Dir) checkCondition(key string, when writeCondition) error {
 	return when.check(d, key, files)
 }
 
-// deleteObject answers DeleteObject: what is not there is deleted too.
-//
-// Source: Amazon S3 API reference, DeleteObject.
-func (d *Dir) deleteObject(ctx context.Context, r *s3api.Request) (*s3api.Response, error) {
-	when := writeCondition{match: r.Header.Get("If-Match"), missingIsFine: true}
-	if err := d.remove(ctx, r.Key, when); err != nil {
-		return nil, err
-	}
-	return &s3api.Response{Status: http.StatusNoContent, Header: http.Header{}}, nil
-}
-
 // headBucket answers HeadBucket.
 //
 // Source: Amazon S3 API reference, HeadBucket.

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/countersign/countersign/internal/s3api"
@@ -120,19 +121,24 @@ func (rec *record) write(d *Dir, path string) error {
 	return err
 }
 
-// create makes a file that is not there yet, and the folder that it lies in.
+// create makes a file that is not there yet. Of the folders that it may lie in, those of
+// records are made as they are needed.
 func (d *Dir) create(path string) (*os.File, error) {
 	const flags = os.O_CREATE | os.O_EXCL | os.O_RDWR
 	file, err := d.root.OpenFile(path, flags, filePerm)
-	if !errors.Is(err, fs.ErrNotExist) {
+	if !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(path, metaFolder+"/") {
 		return file, err
 	}
-	folder := folderOf(path)
-	if err := d.root.Mkdir(folder, folderPerm); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	if err := d.syncFolder(folderOf(folder)); err != nil {
+	if err := d.makeRecordFolder(path); err != nil {
 		return nil, err
 	}
 	return d.root.OpenFile(path, flags, filePerm)
+}
+
+func (d *Dir) makeRecordFolder(path string) error {
+	err := d.root.Mkdir(folderOf(path), folderPerm)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return errors.Join(err, d.syncFolder(metaFolder))
 }

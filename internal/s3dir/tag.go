@@ -1,6 +1,11 @@
 package s3dir
 
 import (
+	"context"
+	"crypto/rand"
+	"encoding/xml"
+	"errors"
+	"net/http"
 	"net/url"
 	"strings"
 	"unicode"
@@ -69,4 +74,77 @@ func tagText(text string) bool {
 		}
 	}
 	return true
+}
+
+type tagging struct {
+	XMLName xml.Name `xml:"Tagging"`
+	Xmlns   string   `xml:"xmlns,attr"`
+	Tags    []tag    `xml:"TagSet>Tag"`
+}
+
+// getObjectTagging answers GetObjectTagging.
+//
+// Source: Amazon S3 API reference, GetObjectTagging.
+func (d *Dir) getObjectTagging(_ context.Context, r *s3api.Request) (*s3api.Response, error) {
+	o, err := d.open(r.Key, false)
+	if err != nil {
+		return nil, err
+	}
+	o.close()
+	return xmlResponse(tagging{Xmlns: xmlns, Tags: o.rec.Tags})
+}
+
+// putObjectTagging answers PutObjectTagging.
+//
+// Source: Amazon S3 API reference, PutObjectTagging.
+func (d *Dir) putObjectTagging(ctx context.Context, r *s3api.Request) (*s3api.Response, error) {
+	var document tagging
+	if err := parseXML(r, "Tagging", &document); err != nil {
+		return nil, err
+	}
+	if err := checkTags(document.Tags); err != nil {
+		return nil, err
+	}
+	if err := d.setTags(ctx, r.Key, document.Tags); err != nil {
+		return nil, err
+	}
+	return &s3api.Response{Status: http.StatusOK, Header: http.Header{}}, nil
+}
+
+// deleteObjectTagging answers DeleteObjectTagging.
+//
+// Source: Amazon S3 API reference, DeleteObjectTagging.
+func (d *Dir) deleteObjectTagging(ctx context.Context, r *s3api.Request) (*s3api.Response, error) {
+	if err := d.setTags(ctx, r.Key, nil); err != nil {
+		return nil, err
+	}
+	return &s3api.Response{Status: http.StatusNoContent, Header: http.Header{}}, nil
+}
+
+// setTags replaces the record of an object by one with other tags.
+func (d *Dir) setTags(ctx context.Context, key string, tags []tag) error {
+	unlock, err := d.lock(ctx, keyLock, key)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	o, err := d.open(key, true)
+	if err != nil {
+		return err
+	}
+	o.close()
+	o.rec.Tags = tags
+	staged := tmpFolder + "/" + rand.Text()
+	if err := o.rec.write(d, staged); err != nil {
+		return unusable("the tags can't be written", err)
+	}
+	path := recordPath(key, o.version)
+	if err = errors.Join(d.makeRecordFolder(path), d.step("rename record")); err == nil {
+		err = d.root.Rename(staged, path)
+	}
+	if err != nil {
+		_ = d.root.Remove(staged)
+		return unusable("the tags can't be written", err)
+	}
+	return d.syncFolder(folderOf(path))
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 
@@ -32,9 +33,11 @@ type prefixEntry struct{ Prefix string }
 // owner is who owns everything here: a folder knows no accounts.
 type owner struct{ ID, DisplayName string }
 
+func theOwner() *owner { return &owner{ID: "countersign", DisplayName: "countersign"} }
+
 func setOwner(objects []objectEntry) {
 	for i := range objects {
-		objects[i].Owner = &owner{ID: "countersign", DisplayName: "countersign"}
+		objects[i].Owner = theOwner()
 	}
 }
 
@@ -119,6 +122,91 @@ func xmlResponse(document any) (*s3api.Response, error) {
 	return &s3api.Response{
 		Status: http.StatusOK, Header: h, Body: io.NopCloser(bytes.NewReader(text)), ContentLength: int64(len(text)),
 	}, nil
+}
+
+// maxDocumentBytes bounds an XML body: the largest that is of use names 10,000 parts or
+// 1,000 keys of 1,024 bytes.
+const maxDocumentBytes = 8 << 20
+
+// parseXML reads the one document that a body is.
+//
+// Errors: MalformedXML, EntityTooLarge.
+func parseXML(r *s3api.Request, name string, into any) error {
+	if r.Body == nil {
+		return malformed()
+	}
+	limited := &io.LimitedReader{R: r.Body, N: maxDocumentBytes + 1}
+	text, err := io.ReadAll(limited)
+	if err != nil {
+		return fmt.Errorf("read the body: %w", err)
+	}
+	if len(text) > maxDocumentBytes {
+		return refuse(s3api.EntityTooLarge, "The document is too long.")
+	}
+	decoder := xml.NewDecoder(bytes.NewReader(text))
+	for {
+		token, err := decoder.Token()
+		if err != nil {
+			return malformed()
+		}
+		switch token := token.(type) {
+		case xml.StartElement:
+			if token.Name.Local != name || decoder.DecodeElement(into, &token) != nil {
+				return malformed()
+			}
+			return endsThere(decoder)
+		case xml.Directive: // a document type, which no client of S3 sends
+			return malformed()
+		}
+	}
+}
+
+func endsThere(decoder *xml.Decoder) error {
+	for {
+		token, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		text, isText := token.(xml.CharData)
+		_, isComment := token.(xml.Comment)
+		if err != nil || !isComment && (!isText || len(bytes.TrimSpace(text)) > 0) {
+			return malformed()
+		}
+	}
+}
+
+func malformed() error {
+	return refuse(s3api.MalformedXML, "The XML you provided was not well-formed or did not validate against our published schema.")
+}
+
+// sums are the elements of a checksum in an answer or a document; one of them is set.
+type sums struct {
+	ChecksumCRC32     string `xml:",omitempty"`
+	ChecksumCRC32C    string `xml:",omitempty"`
+	ChecksumCRC64NVME string `xml:",omitempty"`
+	ChecksumSHA1      string `xml:",omitempty"`
+	ChecksumSHA256    string `xml:",omitempty"`
+}
+
+func (s *sums) of(algorithm s3api.Checksum) *string {
+	switch algorithm {
+	case s3api.CRC32:
+		return &s.ChecksumCRC32
+	case s3api.CRC32C:
+		return &s.ChecksumCRC32C
+	case s3api.CRC64NVME:
+		return &s.ChecksumCRC64NVME
+	case s3api.SHA1:
+		return &s.ChecksumSHA1
+	case s3api.SHA256:
+		return &s.ChecksumSHA256
+	}
+	return new(string)
+}
+
+func sumsOf(algorithm s3api.Checksum, value string) (s sums) {
+	*s.of(algorithm) = value
+	return s
 }
 
 func isNoSuchKey(err error) bool {
