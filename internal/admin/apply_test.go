@@ -198,6 +198,20 @@ func TestApplyDryRunWritesNothing(t *testing.T) {
 	wantActions(t, r.apply(t, q), "Service/a changed@2", "Service/b unchanged@1", "RoutePolicy/b-defaults created@1", "Issuer/corporate pruned@1")
 }
 
+// A diff without an owner is not refused for one: it changes nothing.
+func TestDiffWithoutAnOwner(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.apply(t, owned("team", twoServices))
+	q := request(twoServices)
+	q.DryRun = true
+	wantActions(t, r.apply(t, q), "Service/a unchanged@1", "Service/b unchanged@1")
+	q = owned("other", twoServices)
+	q.DryRun = true
+	_, err := r.Apply(t.Context(), super(), q)
+	wantRefused(t, err, countersign.Conflict, countersign.ReasonOwnerMismatch)
+}
+
 // The tenant of what is there, the owner and our own issuer.
 func TestApplyRefusesByState(t *testing.T) {
 	t.Parallel()

@@ -99,11 +99,15 @@ func (p *plan) decide(ctx context.Context, d *resource.Document) (step, error) {
 	if err := p.mayChange(d, s.old); err != nil {
 		return step{}, err
 	}
+	owner := p.request.Owner
+	if owner == "" && p.request.DryRun {
+		owner = s.old.owner // who only looks is told what the documents would change
+	}
 	if s.old.owner != p.request.Owner {
 		if err := notOfConfig(s.old.owner); err != nil {
 			return step{}, err
 		}
-		if s.old.owner != "" {
+		if s.old.owner != "" && s.old.owner != owner {
 			return step{}, countersign.NewError(countersign.Conflict, countersign.ReasonOwnerMismatch,
 				d.Problem("name", "this "+d.Kind+" belongs to the owner "+s.old.owner).String())
 		}
@@ -114,7 +118,7 @@ func (p *plan) decide(ctx context.Context, d *resource.Document) (step, error) {
 	if s.told.Before, err = s.old.document.YAML(); err != nil {
 		return step{}, err
 	}
-	if s.old.owner == p.request.Owner && bytes.Equal(s.told.Before, after) {
+	if s.old.owner == owner && bytes.Equal(s.told.Before, after) {
 		s.told.Action, s.told.Revision = ApplyUnchanged, s.old.revision
 		return s, nil
 	}
