@@ -98,7 +98,10 @@ func (a *S3) session(ctx context.Context, signed *sigv4.Request, o S3Options) (*
 	if caller.policy, err = policy.OpenSessionPolicy(opened.Policy); err != nil {
 		return nil, err //nolint:wrapcheck // it has its words
 	}
-	return caller, caller.resolve(valuesOf(&opened))
+	if err := caller.resolve(valuesOf(&opened)); err != nil {
+		return nil, err
+	}
+	return caller, nil
 }
 
 // verify believes the request: that the caller has the secret.
