@@ -140,6 +140,16 @@ func (a *AWS) Credentials(ctx context.Context, request Request) (Credentials, er
 	return running.got, nil
 }
 
+// Forget drops credentials that were kept for a request, after AWS did not take them: the
+// next call asks for new ones. accessKeyID says which, so that newer ones stay.
+func (a *AWS) Forget(request Request, accessKeyID string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if e := a.cache.get(request.key()); e.credentials.AccessKeyID == accessKeyID {
+		e.credentials = Credentials{}
+	}
+}
+
 // flight is a call that runs.
 type flight struct {
 	done chan struct{}

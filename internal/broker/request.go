@@ -16,6 +16,9 @@ import (
 
 // Request asks for credentials. All of it decides the key of the cache.
 type Request struct {
+	// Bucket is the bucket of the gateway whose origin asks; then there is no role of ours and
+	// no caller.
+	Bucket string
 	// Role and RoleUID are our role.
 	Role, RoleUID string
 	// RoleARN is AWS's role, Region where its STS is asked. Endpoint is "" for AWS itself;
@@ -57,8 +60,10 @@ type target struct {
 func (r *Request) check() (target, error) {
 	parts := roleARN.FindStringSubmatch(r.RoleARN)
 	switch {
-	case r.Role == "" || r.RoleUID == "" || r.Issuer == "" || r.Subject == "":
+	case r.Bucket == "" && (r.Role == "" || r.RoleUID == "" || r.Issuer == "" || r.Subject == ""):
 		return target{}, invalid("a role and a proven caller are needed")
+	case r.Bucket != "" && r.Role+r.RoleUID+r.Issuer+r.Subject != "":
+		return target{}, invalid("an origin asks for itself, and not for a caller")
 	case len(r.Issuer)+len(r.Subject)+len(r.Role) > maxSubject:
 		return target{}, invalid("the caller's name is too long")
 	case parts == nil:
@@ -101,7 +106,7 @@ func (r *Request) key() string {
 		_, _ = h.Write([]byte(text))
 	}
 	for _, part := range []string{
-		r.Role, r.RoleUID, r.RoleARN, r.Region, r.Endpoint, r.Issuer, r.Subject, r.SessionName, r.Policy,
+		r.Bucket, r.Role, r.RoleUID, r.RoleARN, r.Region, r.Endpoint, r.Issuer, r.Subject, r.SessionName, r.Policy,
 		r.seconds(), strconv.Itoa(len(r.Tags)),
 	} {
 		add(part)
@@ -115,8 +120,12 @@ func (r *Request) key() string {
 
 func (r *Request) seconds() string { return strconv.FormatInt(int64(r.Duration/time.Second), 10) }
 
-// subject is what AWS's trust policies compare: our role, then who assumed it.
+// subject is what AWS's trust policies compare: our role, then who assumed it; or the bucket
+// whose origin it is.
 func (r *Request) subject() string {
+	if r.Bucket != "" {
+		return "bucket:" + r.Bucket
+	}
 	return strings.Join([]string{"role", r.Role, r.Issuer, r.Subject}, ":")
 }
 

@@ -51,6 +51,8 @@ type S3Origin struct {
 	// PathStyle is nil where nothing was said; see [S3Origin.UsesPathStyle].
 	PathStyle             *bool `json:"path_style,omitempty"`
 	AllowPrivateAddresses bool  `json:"allow_private_addresses,omitempty"`
+	// NoChecksumTrailers is for a store that does not know checksums behind a body.
+	NoChecksumTrailers bool `json:"no_checksum_trailers,omitempty"`
 }
 
 // UsesPathStyle reports whether the bucket is in the path and not in the host's name: as it
@@ -199,7 +201,7 @@ func readS3Origin(f *fields) *S3Origin {
 	}
 	o := &S3Origin{
 		Endpoint: f.text("endpoint"), Bucket: f.text("bucket"), Region: f.text("region"), Prefix: f.optional("prefix"),
-		AllowPrivateAddresses: f.boolean("allow_private_addresses", false),
+		AllowPrivateAddresses: f.boolean("allow_private_addresses", false), NoChecksumTrailers: f.boolean("no_checksum_trailers", false),
 	}
 	if _, said := f.find("path_style"); said {
 		style := f.boolean("path_style", false)

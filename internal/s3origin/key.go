@@ -6,7 +6,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/s3api"
 )
 
@@ -94,31 +93,33 @@ func hasDots(key string) bool {
 	return false
 }
 
-// checkPrefix holds the prefix of a configuration against what can be removed again from
-// every answer: some stores encode keys, others do not, and some say which.
+// checkPrefix holds the prefix of a configuration against what is a folder of keys.
 func checkPrefix(prefix string) error {
-	switch {
-	case prefix == "":
+	if prefix == "" {
 		return nil
-	case len(prefix) > maxKeyBytes/2, !utf8.ValidString(prefix), strings.ContainsFunc(prefix, func(c rune) bool { return c <= ' ' || c == 0x7f }),
-		strings.ContainsAny(prefix, `%+\`):
-		return countersign.NewError(countersign.Invalid, countersign.ReasonParameterInvalid, `the prefix of an origin has at most 512 bytes, and none of %, +, \, spaces and control characters`)
-	case !strings.HasSuffix(prefix, "/") || strings.HasPrefix(prefix, "/") || strings.Contains(prefix, "//") || hasDots(prefix):
-		return countersign.NewError(countersign.Invalid, countersign.ReasonParameterInvalid, "the prefix of an origin ends in a slash, does not start with one, and has no empty segment and no . or ..")
+	}
+	if len(prefix) > maxKeyBytes/2 || !utf8.ValidString(prefix) || strings.ContainsRune(prefix, '\\') ||
+		strings.ContainsFunc(prefix, func(c rune) bool { return c < ' ' || c == 0x7f }) ||
+		!strings.HasSuffix(prefix, "/") || strings.HasPrefix(prefix, "/") || strings.Contains(prefix, "//") || hasDots(prefix) {
+		return invalid(`the prefix of an origin ends in / and does not start so, has at most 512 bytes, no segments that are empty, . or .., and no \ and control characters`)
 	}
 	return nil
 }
 
-// cutPrefix removes prefix, which is one of checkPrefix, from a key in an answer, that may
-// be encoded or not. The rest stays as it is.
+// cutPrefix removes prefix from a key in an answer. That may be encoded or not: some stores
+// do not do what encoding-type asks for, and those that do so say it after the first key.
+// The rest stays as it is.
 func cutPrefix(text, prefix string) (rest string, ok bool) {
+	if rest, ok = strings.CutPrefix(text, prefix); ok {
+		return rest, true
+	}
 	at := 0
 	for i := range len(prefix) {
 		switch {
-		case at < len(text) && text[at] == prefix[i]:
-			at++
 		case at+2 < len(text) && text[at] == '%' && unhex(text[at+1])<<4|unhex(text[at+2]) == int(prefix[i]):
 			at += 3
+		case at < len(text) && text[at] != '%' && (text[at] == prefix[i] && text[at] != '+' || text[at] == '+' && prefix[i] == ' '):
+			at++
 		default:
 			return "", false
 		}

@@ -40,8 +40,8 @@ type Store struct {
 	NoTrailers bool
 }
 
-// Config of an [Origin]. Store, Bucket, Credentials and Transport are required.
-type Config struct {
+// OriginConfig of an [Origin]. Store, Bucket, Credentials and Transport are required.
+type OriginConfig struct {
 	Store Store
 	// Bucket is the bucket's name at the gateway, and URL the gateway's own, for the
 	// Location of an object that was put together; "" = a path alone.
@@ -67,7 +67,7 @@ type Origin struct {
 // New returns an origin; it asks nobody.
 //
 // Errors: countersign.Invalid.
-func New(cfg Config) (*Origin, error) {
+func New(cfg OriginConfig) (*Origin, error) {
 	u, err := url.Parse(cfg.Store.Endpoint)
 	if err != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery {
 		return nil, invalid("the endpoint of an origin is a URL without a path")

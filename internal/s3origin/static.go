@@ -1,15 +1,12 @@
 package s3origin
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,7 +15,7 @@ import (
 )
 
 const (
-	// lookEvery is how often a file of a secret is looked at.
+	// lookEvery is how often a file of a secret is read.
 	lookEvery = 5 * time.Second
 	// maxSecretFile bounds it.
 	maxSecretFile = 4 << 10
@@ -29,33 +26,30 @@ var errSecretFile = errors.New("the file holds no secret")
 // static are long-lived credentials, with a secret from a file.
 type static struct {
 	id, file string
+	read     func(path string) ([]byte, error)
 	now      func() time.Time
 
 	mu     sync.Mutex
 	secret countersign.Secret
 	looked time.Time
-	seen   fileState
 }
 
-// fileState tells two contents of a file apart without reading them.
-type fileState struct {
-	modified time.Time
-	size     int64
-}
-
-// NewStatic returns credentials with an access key id and the secret that a file holds; it
-// is read now, and again when it changes. While it can't be read the last one is used.
+// NewStatic returns credentials with an access key id and the secret that a file holds. The
+// file is read now, and again every 5 seconds of use: a new secret needs no restart. While
+// it can't be read the last one is used. now may be nil.
 //
-// Errors: countersign.Invalid.
-func NewStatic(accessKeyID, secretFile string, now func() time.Time) (Credentials, error) {
-	s := &static{id: accessKeyID, file: secretFile, now: now}
-	if s.now == nil {
-		s.now = time.Now
+// Errors: countersign.Invalid for an empty id; countersign.Unavailable when the file holds
+// no secret; those of read.
+func NewStatic(accessKeyID, file string, read func(path string) ([]byte, error), now func() time.Time) (Credentials, error) {
+	if now == nil {
+		now = time.Now
 	}
-	s.looked = s.now()
-	if accessKeyID == "" || s.read() != nil {
-		return nil, countersign.WrapError(countersign.Invalid, countersign.ReasonParameterInvalid,
-			"the credentials of the origin have no access key id, or the file of the secret can't be read", errSecretFile)
+	if accessKeyID == "" {
+		return nil, invalid("the credentials of an origin have no access key id")
+	}
+	s := &static{id: accessKeyID, file: file, read: read, now: now, looked: now()}
+	if err := s.load(); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -66,57 +60,35 @@ func (s *static) Get(context.Context) (sigv4.Credentials, error) {
 	defer s.mu.Unlock()
 	if now := s.now(); now.Sub(s.looked) >= lookEvery {
 		s.looked = now
-		_ = s.read() // the last one goes on
+		_ = s.load() // the last one goes on
 	}
 	return sigv4.Credentials{AccessKeyID: s.id, SecretAccessKey: s.secret}, nil
 }
 
-// read takes the secret from the file if that has changed.
-func (s *static) read() error {
-	file, err := os.Open(s.file)
+func (s *static) load() error {
+	text, err := s.read(s.file)
 	if err != nil {
-		return withoutPath(err)
+		return fmt.Errorf("read the origin's secret: %w", err)
 	}
-	defer func() { _ = file.Close() }()
-	info, err := file.Stat()
-	if err != nil {
-		return withoutPath(err)
+	secret := bytes.TrimSpace(text)
+	if len(secret) == 0 || len(text) > maxSecretFile || bytes.ContainsAny(secret, " \t\r\n\x00") {
+		return countersign.WrapError(countersign.Unavailable, "", "", errSecretFile)
 	}
-	state := fileState{info.ModTime(), info.Size()}
-	if !s.secret.IsZero() && state == s.seen {
-		return nil
-	}
-	text, err := io.ReadAll(io.LimitReader(file, maxSecretFile+1))
-	if err != nil {
-		return withoutPath(err)
-	}
-	secret := strings.TrimSpace(string(text))
-	if secret == "" || len(text) > maxSecretFile || strings.ContainsAny(secret, " \t\r\n\x00") {
-		return errSecretFile
-	}
-	s.secret, s.seen = countersign.NewSecret(secret), state
+	s.secret = countersign.NewSecret(string(secret))
 	return nil
-}
-
-func withoutPath(err error) error {
-	var e *fs.PathError
-	if errors.As(err, &e) {
-		return fmt.Errorf("%s: %w", e.Op, e.Err)
-	}
-	return err
 }
 
 // Refused implements Credentials.
 func (s *static) Refused(sigv4.Credentials) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.looked, s.seen = time.Time{}, fileState{}
+	s.looked = time.Time{}
 }
 
 // Identity implements Credentials.
 func (s *static) Identity() string {
 	sum := sha256.Sum256([]byte(s.file))
-	return "static " + s.id + " " + hex.EncodeToString(sum[:8])
+	return "static " + s.id + " " + hex.EncodeToString(sum[:])
 }
 
 // Close implements Credentials.
