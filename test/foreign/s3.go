@@ -3,9 +3,12 @@
 package foreign
 
 import (
+	"bytes"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -28,6 +31,24 @@ func VersityGW(t *testing.T, folder string) S3Server {
 	Start(t, command, loopbackURL)
 	Reachable(t, address)
 	return server
+}
+
+// StartQuiet runs a server that does not say where it listens.
+func StartQuiet(t *testing.T, command *exec.Cmd) {
+	t.Helper()
+	var said bytes.Buffer
+	command.Stdout, command.Stderr = &said, &said
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Signal(syscall.SIGTERM)
+		_ = command.Wait()
+		if t.Failed() {
+			t.Logf("%s printed:\n%s", filepath.Base(command.Path), &said)
+		}
+	})
 }
 
 // Reachable waits until a server takes connections: some say that they do before they do.

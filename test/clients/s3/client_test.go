@@ -28,10 +28,10 @@ type target struct {
 	as          credentials
 	// ca is the file of the authority that signed its certificate; "" = plain HTTP.
 	ca string
-	// virtual puts the bucket in front of the host; at is what is dialled then, whatever
-	// the host is.
+	// virtual puts the bucket in front of the host, and whoever asks for a connection to such
+	// a host gets it from proxy: no name server knows it.
 	virtual bool
-	at      string
+	proxy   string
 	// retries of the JavaScript SDK: versitygw leaves the end of what it sends in chunks
 	// unread, and ends the connection over that.
 	retries int
@@ -116,6 +116,9 @@ func environ(at target, more ...string) []string {
 	all := foreign.Environ(append(at.as.environ(), more...)...)
 	if at.ca != "" {
 		all = append(all, "AWS_CA_BUNDLE="+at.ca, "NODE_EXTRA_CA_CERTS="+at.ca, "SSL_CERT_FILE="+at.ca)
+	}
+	if at.proxy != "" {
+		all = append(all, "HTTPS_PROXY="+at.proxy, "HOSTS_ARE_LOOPBACK=true")
 	}
 	return all
 }

@@ -10,8 +10,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,10 +46,12 @@ func newHTTPClient(t *testing.T, at target) *http.Client {
 		roots.AppendCertsFromPEM(pem)
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	}
-	if at.at != "" {
-		transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, at.at)
+	if at.proxy != "" {
+		proxy, err := url.Parse(at.proxy)
+		if err != nil {
+			t.Fatal(err)
 		}
+		transport.Proxy = http.ProxyURL(proxy)
 	}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}

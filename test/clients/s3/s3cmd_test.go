@@ -3,6 +3,7 @@
 package s3clients
 
 import (
+	"cmp"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -31,10 +32,17 @@ func newS3cmd(t *testing.T, at target) client {
 		bucketHost = "%(bucket)s." + address.Host
 	}
 	yes := map[bool]string{true: "True", false: "False"}
+	proxy := new(url.URL)
+	if at.proxy != "" {
+		if proxy, err = url.Parse(at.proxy); err != nil {
+			t.Fatal(err)
+		}
+	}
 	config := write(t, filepath.Join(t.TempDir(), "s3cfg"), strings.Join([]string{
 		"[default]", "access_key = " + at.as.id, "secret_key = " + at.as.secret, "access_token = " + at.as.token,
 		"host_base = " + address.Host, "host_bucket = " + bucketHost, "use_https = " + yes[address.Scheme == "https"],
-		"ca_certs_file = " + at.ca, "bucket_location = us-east-1", "multipart_chunk_size_mb = 8", "max_retries = 1", "",
+		"ca_certs_file = " + at.ca, "bucket_location = us-east-1", "multipart_chunk_size_mb = 8", "max_retries = 1",
+		"proxy_host = " + proxy.Hostname(), "proxy_port = " + cmp.Or(proxy.Port(), "0"), "",
 	}, "\n"))
 	return &s3cmd{target: at, config: config, environ: foreign.Environ("LC_ALL=C.UTF-8")}
 }

@@ -66,11 +66,7 @@ func (s *script) do(t *testing.T, what step) answer {
 }
 
 func newBoto3(t *testing.T, python string, at target) client {
-	args := []string{filepath.Join("testdata", "s3_boto3.py"), at.url, at.bucket, at.style()}
-	if at.at != "" {
-		args = append(args, at.at)
-	}
-	return newScript(t, environ(at), python, args...)
+	return newScript(t, environ(at), python, filepath.Join("testdata", "s3_boto3.py"), at.url, at.bucket, at.style())
 }
 
 func newJavaScript(t *testing.T, at target) client {

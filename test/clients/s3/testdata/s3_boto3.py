@@ -1,9 +1,7 @@
 """Does with boto3 what it is told: one JSON object a line on stdin, one answer a line on
-stdout. The arguments are an S3 endpoint, a bucket and the addressing style; what is given
-with --at is dialled in place of whatever host the endpoint names."""
+stdout. The arguments are an S3 endpoint, a bucket and the addressing style."""
 import json
 import os
-import socket
 import sys
 from pathlib import Path
 
@@ -12,12 +10,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-endpoint, bucket, style = sys.argv[1:4]
-if len(sys.argv) > 4:
-    dialled, port = sys.argv[4].rsplit(":", 1)
-    resolve = socket.getaddrinfo
-    socket.getaddrinfo = lambda host, _, *more, **named: resolve(dialled, int(port), *more, **named)
-
+endpoint, bucket, style = sys.argv[1:]
 options = {"s3": {"addressing_style": style}, "retries": {"max_attempts": 1}}
 if os.environ.get("SIGNATURE") != "default":
     options["signature_version"] = "s3v4"

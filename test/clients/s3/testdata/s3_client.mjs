@@ -2,6 +2,7 @@
 // answer a line on stdout.
 //
 //   node s3_client.mjs ENDPOINT BUCKET path|virtual
+import dns from "node:dns";
 import { createRequire } from "node:module";
 import { createReadStream, createWriteStream, mkdirSync, readdirSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -14,6 +15,9 @@ const { Upload } = require("@aws-sdk/lib-storage");
 const { getSignedUrl } = require("@aws-sdk/s3-request-presigner");
 
 const [endpoint, Bucket, style] = process.argv.slice(2);
+if (process.env.HOSTS_ARE_LOOPBACK) {
+  dns.lookup = (host, options, done) => (options.all ? done(null, [{ address: "127.0.0.1", family: 4 }]) : done(null, "127.0.0.1", 4));
+}
 const client = new s3.S3Client({ endpoint, forcePathStyle: style === "path", maxAttempts: Number(process.env.ATTEMPTS ?? 1) });
 const send = (name, input) => client.send(new s3[name + "Command"]({ Bucket, ...input }));
 
