@@ -88,7 +88,8 @@ type Change struct {
 	// Seq is from the same count as Revocation.Seq; the changes of one transaction
 	// share one number.
 	Seq int64
-	// Kind is "Service", "SigningKey" or an Object's kind. Name is its name or kid.
+	// Kind is "Service", "SigningKey", "AccessKey", "User" or an Object's kind. Name is its
+	// name, kid, access key id or id.
 	Kind, Name string
 	At         time.Time
 }

@@ -115,6 +115,8 @@ type Tx interface {
 	ServiceWriter
 	ObjectWriter
 	UserWriter
+	AccessKeys
+	AccessKeyWriter
 	KeyWriter
 	AuditWriter
 	// Serialize makes this transaction run alone among all that call it, of all
@@ -191,6 +193,7 @@ type Store interface {
 	Services
 	Objects
 	Users
+	AccessKeys
 	SigningKeys
 	Revocations
 	Feed

@@ -76,6 +76,9 @@ func checkUpgraded(t *testing.T, s store.Store) {
 	if _, err := s.Object(ctx, "Issuer", "none"); !errors.Is(err, countersign.NotFound) {
 		t.Errorf("objects: %v", err)
 	}
+	if list, err := s.AccessKeys(ctx, store.AccessKeyFilter{}, store.Page{}); err != nil || len(list) != 0 {
+		t.Errorf("access keys: %+v, %v", list, err)
+	}
 	// The numbers go on: a receiver that has seen 7 must hear of what comes next.
 	err = s.Update(ctx, func(ctx context.Context, tx store.Tx) error {
 		seq, err := tx.PutRevocation(ctx, store.Revocation{KID: "k1", ExpiresAt: time.Unix(9, 0), CreatedAt: time.Unix(3, 0)})

@@ -48,6 +48,7 @@ func Run(t *testing.T, open Open) {
 		{"Meta", alone(metaCases())},
 		{"Objects", objectCases()},
 		{"Users", alone(userCases())},
+		{"AccessKeys", alone(accessKeyCases())},
 		{"Feed", feedCases()},
 		{"Serialize", serializeCases()},
 		{"SingleUse", onceCases()},
