@@ -10,6 +10,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/egress"
 	"github.com/countersign/countersign/internal/awssts"
 )
 
@@ -241,6 +242,8 @@ func checkOriginEndpoint(o *S3Origin) string {
 		return "must be a base URL, without a path, a final slash and a query: the bucket has a field of its own"
 	case namesPrivateNetwork(u.Hostname()) && !o.AllowPrivateAddresses:
 		return "is a private address: that needs allow_private_addresses: true"
+	case u.Scheme == "http" && !egress.IsLoopbackHost(u.Hostname()) && !o.AllowPrivateAddresses:
+		return "is plain http, which goes to a loopback, and with allow_private_addresses: true to private addresses: use https"
 	}
 	return ""
 }
