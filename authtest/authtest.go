@@ -63,7 +63,7 @@ func New(tb TB, environ ...string) *Server {
 	clock := new(Clock)
 	cfg, err := config.Load("", append([]string{
 		"COUNTERSIGN_DATA=" + filepath.Join(tb.TempDir(), "countersign-data"),
-		"COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0",
+		"COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_S3=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0",
 		"COUNTERSIGN_EXPOSE_REASONS=true",
 	}, environ...))
 	if err != nil {

@@ -134,7 +134,7 @@ const policyTimeout = 10 * time.Second
 func (s *stage) startCountersign(ctx context.Context) error {
 	cfg, err := config.Load("", []string{
 		"COUNTERSIGN_DATA=" + filepath.Join(s.folder, "data"),
-		"COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0",
+		"COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_S3=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0",
 		"COUNTERSIGN_EXPOSE_REASONS=true",
 		"COUNTERSIGN_STS_SERVER_ID=" + serverID, "COUNTERSIGN_STS_AWS_ENDPOINTS=" + s.amazon.URL,
 	})

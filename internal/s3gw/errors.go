@@ -63,7 +63,7 @@ var statuses = map[string]int{
 	s3api.BucketAlreadyExists: http.StatusConflict, s3api.OperationAborted: http.StatusConflict, s3api.ConditionalConflict: http.StatusConflict,
 	s3api.PreconditionFailed: http.StatusPreconditionFailed, s3api.InvalidRange: http.StatusRequestedRangeNotSatisfiable,
 	s3api.InvalidPartNumber: http.StatusRequestedRangeNotSatisfiable,
-	s3api.InternalError: http.StatusInternalServerError, s3api.NotImplemented: http.StatusNotImplemented,
+	s3api.InternalError:     http.StatusInternalServerError, s3api.NotImplemented: http.StatusNotImplemented,
 	s3api.ServiceUnavailable: http.StatusServiceUnavailable, s3api.SlowDown: http.StatusServiceUnavailable,
 }
 
@@ -159,6 +159,21 @@ func (g *Gateway) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	g.writeXML(w, wire.status, &errorBody{
 		Code: wire.code, Message: message, Resource: cut(r.URL.Path, maxKeyBytes), RequestID: id, HostID: hostID,
 	})
+}
+
+// Refuse answers for the listener, before the gateway was asked: it is for web.Config.
+func (g *Gateway) Refuse(w http.ResponseWriter, r *http.Request, status int, word string) {
+	code := countersign.Unavailable
+	switch status {
+	case http.StatusTooManyRequests:
+		code = countersign.Throttled
+	case http.StatusInternalServerError:
+		code = countersign.Internal
+	}
+	header := w.Header()
+	header["X-Amz-Request-Id"] = []string{web.RequestID(r.Context())}
+	header["X-Amz-Id-2"] = []string{hostID}
+	g.writeError(w, r, countersign.NewError(code, countersign.Reason(word), ""))
 }
 
 // hostID is what x-amz-id-2 says: nothing that would tell servers apart.

@@ -261,7 +261,7 @@ func TestListenFile(t *testing.T) {
 	if err := json.Unmarshal(body, &listen); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"api": r.Addresses().API, "ops": r.Addresses().Ops, "url": r.BaseURL()}
+	want := map[string]string{"api": r.Addresses().API, "s3": r.Addresses().S3, "ops": r.Addresses().Ops, "url": r.BaseURL()}
 	for name, value := range want {
 		if listen[name] != value || strings.HasSuffix(value, ":0") || value == "" {
 			t.Errorf("%s = %q, want %q", name, listen[name], value)
@@ -296,7 +296,7 @@ func TestTakenPortIsRefused(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = listener.Close() })
 	data := filepath.Join(t.TempDir(), "data")
-	for _, variable := range []string{"COUNTERSIGN_LISTEN_API=", "COUNTERSIGN_LISTEN_OPS="} {
+	for _, variable := range []string{"COUNTERSIGN_LISTEN_API=", "COUNTERSIGN_LISTEN_S3=", "COUNTERSIGN_LISTEN_OPS="} {
 		cfg := load(t, data, variable+listener.Addr().String())
 		if _, err := server.New(t.Context(), server.Options{Config: cfg}); !errors.Is(err, countersign.Unavailable) {
 			t.Errorf("%s: %v", variable, err)

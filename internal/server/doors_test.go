@@ -160,7 +160,7 @@ func TestRuleG8InsecureSettingsAreRefused(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			environ := append([]string{"COUNTERSIGN_DATA=" + t.TempDir() + "/data", "COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0"}, test.environ...)
+			environ := append([]string{"COUNTERSIGN_DATA=" + t.TempDir() + "/data", "COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_S3=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0"}, test.environ...)
 			_, err := config.Load("", environ)
 			if refused := err != nil; refused != test.refused {
 				t.Errorf("refused = %t (%v), want %t", refused, err, test.refused)

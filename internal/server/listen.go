@@ -16,6 +16,7 @@ import (
 // Addresses are the addresses that were bound, as host:port; listen.json holds them.
 type Addresses struct {
 	API string `json:"api"`
+	S3  string `json:"s3"`
 	Ops string `json:"ops"`
 	// URL is where the api listener answers on this machine, with its scheme.
 	URL string `json:"url"`
@@ -24,13 +25,17 @@ type Addresses struct {
 // listeners are all bound before anything is served, so that a taken port is an
 // error at start and not a half-started server.
 type listeners struct {
-	api, ops, admin net.Listener
+	api, s3, ops, admin net.Listener
 }
 
 func bind(ctx context.Context, cfg config.Listen, folder *dataFolder) (*listeners, error) {
 	var l listeners
 	var err error
 	if l.api, err = bindTCP(ctx, "api", cfg.API); err != nil {
+		return nil, err
+	}
+	if l.s3, err = bindTCP(ctx, "s3", cfg.S3); err != nil {
+		l.close()
 		return nil, err
 	}
 	if l.ops, err = bindTCP(ctx, "ops", cfg.Ops); err != nil {
@@ -88,7 +93,7 @@ func bindSocket(ctx context.Context, path string) (net.Listener, error) {
 }
 
 func (l *listeners) close() {
-	for _, listener := range []net.Listener{l.api, l.ops, l.admin} {
+	for _, listener := range []net.Listener{l.api, l.s3, l.ops, l.admin} {
 		if listener != nil {
 			_ = listener.Close()
 		}

@@ -15,7 +15,7 @@ import (
 func configured(t *testing.T, data, resources string) (*Server, error) {
 	t.Helper()
 	cfg, err := config.Load("", []string{
-		"COUNTERSIGN_DATA=" + data, "COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0",
+		"COUNTERSIGN_DATA=" + data, "COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_S3=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0",
 		"COUNTERSIGN_RESOURCES=" + resources,
 	})
 	if err != nil {

@@ -48,7 +48,7 @@ func (b *buffer) String() string {
 func load(tb testing.TB, data string, environ ...string) config.Config {
 	tb.Helper()
 	cfg, err := config.Load("", append([]string{
-		"COUNTERSIGN_DATA=" + data, "COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0",
+		"COUNTERSIGN_DATA=" + data, "COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_S3=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0",
 		"COUNTERSIGN_EXPOSE_REASONS=true",
 	}, environ...))
 	if err != nil {

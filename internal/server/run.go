@@ -27,7 +27,7 @@ const (
 func (s *Server) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	tasks := []func(context.Context) error{s.serveAPI, s.serveAdmin, s.serveOps, s.flushUsed, s.registry.Follow, s.maintain}
+	tasks := []func(context.Context) error{s.serveAPI, s.serveS3, s.serveAdmin, s.serveOps, s.flushUsed, s.registry.Follow, s.maintain}
 	done := make(chan error, len(tasks))
 	for _, task := range tasks {
 		go func() {
@@ -44,7 +44,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.iam.Close()
 		s.oauth.Release()
 	}()
-	s.logger.InfoContext(ctx, "serving", slog.String("issuer", s.issuer), slog.String("api", s.addresses.API), slog.String("ops", s.addresses.Ops))
+	s.logger.InfoContext(ctx, "serving", slog.String("issuer", s.issuer), slog.String("api", s.addresses.API), slog.String("s3", s.addresses.S3), slog.String("ops", s.addresses.Ops))
 	var errs []error
 	for range tasks {
 		errs = append(errs, <-done)
@@ -122,6 +122,9 @@ func (s *Server) Close(ctx context.Context) error {
 		s.oauth.Close()
 	}
 	s.closeTrust()
+	if s.origins != nil {
+		errs = append(errs, s.origins.Close())
+	}
 	if s.registry != nil {
 		errs = append(errs, s.registry.FlushUsed(ctx))
 	}

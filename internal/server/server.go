@@ -27,6 +27,8 @@ import (
 	"github.com/countersign/countersign/internal/keys"
 	"github.com/countersign/countersign/internal/oauth"
 	"github.com/countersign/countersign/internal/registry"
+	"github.com/countersign/countersign/internal/s3gw"
+	"github.com/countersign/countersign/internal/session"
 	"github.com/countersign/countersign/internal/store"
 	"github.com/countersign/countersign/internal/store/sqlstore"
 	"github.com/countersign/countersign/internal/sts"
@@ -78,7 +80,10 @@ type Server struct {
 	web        *trust.Verifier
 	aws        *trust.AWSVerifier // nil = AWS identities are not served
 	broker     *broker.AWS
+	sealer     *session.Sealer
 	sts        *sts.Handler
+	s3         *s3gw.Gateway
+	origins    *folders
 	oauth      *oauth.Handler
 	iam        *iam.API
 	mux        *http.ServeMux
@@ -119,7 +124,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.listeners, err = bind(ctx, s.cfg.Listen, s.folder); err != nil {
 		return err
 	}
-	s.addresses = Addresses{API: s.listeners.api.Addr().String(), Ops: s.listeners.ops.Addr().String()}
+	s.addresses = Addresses{API: s.listeners.api.Addr().String(), S3: s.listeners.s3.Addr().String(), Ops: s.listeners.ops.Addr().String()}
 	if s.issuer = s.cfg.Issuer; s.issuer == "" {
 		s.issuer = s.BaseURL()
 	}
@@ -252,6 +257,9 @@ func (s *Server) openServices() (err error) {
 		return err
 	}
 	if s.mux, err = s.routes(); err != nil {
+		return err
+	}
+	if err = s.openS3(); err != nil {
 		return err
 	}
 	return s.openTLS()

@@ -47,14 +47,14 @@ func (s *Server) brokerSigner() (*keys.Signer, error) {
 
 // newSTS makes the front door of the STS.
 func (s *Server) newSTS() (*sts.Handler, error) {
-	sealer := session.New(session.Config{Keys: s.keys, DeploymentID: s.deployment, Now: s.now})
-	sessions, err := authn.NewSessions(authn.SessionsConfig{Sealer: sealer, Registry: s.registry, Now: s.now})
+	s.sealer = session.New(session.Config{Keys: s.keys, DeploymentID: s.deployment, Now: s.now})
+	sessions, err := authn.NewSessions(authn.SessionsConfig{Sealer: s.sealer, Registry: s.registry, Now: s.now})
 	if err != nil {
 		return nil, err
 	}
 	return sts.New(sts.Config{
 		AccountID: s.cfg.AccountID, Registry: s.registry, WebIdentity: s.web, AWSIdentity: s.aws, Broker: s.broker,
-		Sealer: sealer, Sessions: sessions, Audit: s.audit, MaxDuration: s.cfg.STS.MaxSessionDuration,
+		Sealer: s.sealer, Sessions: sessions, Audit: s.audit, MaxDuration: s.cfg.STS.MaxSessionDuration,
 		IdentityRate: int(s.cfg.Limits.RequestsPerIdentity), ExposeReasons: s.cfg.ExposeReasons, Logger: s.logger, Now: s.now,
 	})
 }

@@ -40,6 +40,9 @@ type Config struct {
 	// MaxBodyBytes bounds the body of a request for every route, which may take less; 0 =
 	// the routes alone decide.
 	MaxBodyBytes int64
+	// Refuse answers for Wrap itself, in the words of a listener with one front door only;
+	// nil = in JSON.
+	Refuse func(w http.ResponseWriter, r *http.Request, status int, word string)
 	// Observe is called after each request, for metrics; nil = not. route is the mux
 	// pattern, "" where none matched; status 0 means that the connection was cut
 	// before an answer.
@@ -55,7 +58,7 @@ type Config struct {
 func Wrap(cfg Config, next http.Handler) http.Handler {
 	w := &wrapper{
 		next: next, logger: cfg.Logger, now: cfg.Now, trusted: cfg.TrustedProxies,
-		hosts: newHostCheck(cfg.Hosts), limit: int64(cfg.MaxConcurrent), maxBody: cfg.MaxBodyBytes, observe: cfg.Observe,
+		hosts: newHostCheck(cfg.Hosts), limit: int64(cfg.MaxConcurrent), maxBody: cfg.MaxBodyBytes, answer: cfg.Refuse, observe: cfg.Observe,
 	}
 	if w.logger == nil {
 		w.logger = slog.New(slog.DiscardHandler)
@@ -85,6 +88,7 @@ type wrapper struct {
 	maxBody int64
 	shares  *Shares
 	rate    *Limiter[netip.Prefix] // nil = no limit
+	answer  func(w http.ResponseWriter, r *http.Request, status int, word string) // nil = in JSON
 	observe func(route string, status int, d time.Duration)
 
 	underWay     atomic.Int64
@@ -105,21 +109,21 @@ func (p *wrapper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.placed = p.shares.Take(c.addr)
 	if p.underWay.Add(1) > p.limit || !c.placed {
 		p.overloaded(r, start)
-		c.refuse(http.StatusServiceUnavailable, "temporarily_unavailable")
+		p.refuse(c, r, http.StatusServiceUnavailable, "temporarily_unavailable")
 		return
 	}
 	if p.rate != nil && c.addr.IsValid() && !c.addr.IsLoopback() && !p.rate.Allow(LimiterKey(c.addr)) {
-		c.refuse(http.StatusTooManyRequests, string(countersign.ReasonRateLimited))
+		p.refuse(c, r, http.StatusTooManyRequests, string(countersign.ReasonRateLimited))
 		return
 	}
 	if !p.hosts.allows(r.Host) {
-		c.refuse(http.StatusMisdirectedRequest, string(countersign.ReasonHostNotServed))
+		p.refuse(c, r, http.StatusMisdirectedRequest, string(countersign.ReasonHostNotServed))
 		return
 	}
 	if p.maxBody > 0 && (r.ContentLength < 0 || r.ContentLength > p.maxBody) {
 		if r.ContentLength > p.maxBody {
 			drain(r)
-			c.refuse(http.StatusRequestEntityTooLarge, string(countersign.ReasonBodyTooLarge))
+			p.refuse(c, r, http.StatusRequestEntityTooLarge, string(countersign.ReasonBodyTooLarge))
 			return
 		}
 		r.Body = http.MaxBytesReader(&c.writer, r.Body, p.maxBody) // no length was told
@@ -134,7 +138,7 @@ func (p *wrapper) finish(c *call, r *http.Request, start time.Time) {
 	if v != nil && !abort {
 		logFailure(r, p.logger, newPanicError(v))
 		if abort = c.writer.written(); !abort {
-			c.refuse(http.StatusInternalServerError, "server_error")
+			p.refuse(c, r, http.StatusInternalServerError, "server_error")
 		}
 	}
 	p.underWay.Add(-1)
@@ -174,10 +178,14 @@ func (p *wrapper) overloaded(r *http.Request, now time.Time) {
 }
 
 // refuse answers for Wrap itself, before any front door was chosen.
-func (c *call) refuse(status int, word string) {
+func (p *wrapper) refuse(c *call, r *http.Request, status int, word string) {
 	header := c.writer.Header()
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		SetRetryAfter(header, time.Second)
+	}
+	if p.answer != nil {
+		p.answer(&c.writer, r, status, word)
+		return
 	}
 	// An error here means that the client is gone.
 	_ = WriteJSON(&c.writer, status, refusal{Error: word, RequestID: c.id})

@@ -76,7 +76,7 @@ func run(t *testing.T, data string) *program {
 	p := &program{data: data, log: &strings.Builder{}}
 	_ = os.Remove(filepath.Join(data, "listen.json"))
 	p.command = exec.Command(build(t), "serve", "--data", data)
-	p.command.Env = append(os.Environ(), "COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0")
+	p.command.Env = append(os.Environ(), "COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_S3=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0")
 	p.command.Stderr = p.log
 	if err := p.command.Start(); err != nil {
 		t.Fatal(err)

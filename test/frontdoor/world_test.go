@@ -75,7 +75,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{data: filepath.Join(t.TempDir(), "data"), canaries: make(map[string]string)}
 	cfg, err := config.Load("", []string{
-		"COUNTERSIGN_DATA=" + w.data, "COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0",
+		"COUNTERSIGN_DATA=" + w.data, "COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_S3=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0",
 		"COUNTERSIGN_EXPOSE_REASONS=true",
 	})
 	must(t, err)

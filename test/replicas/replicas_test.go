@@ -87,7 +87,7 @@ func start(t *testing.T, dsn, master, issuer string, environ ...string) *replica
 	t.Helper()
 	r := &replica{data: filepath.Join(t.TempDir(), "data"), log: new(buffer)}
 	r.command = exec.Command(binary, "serve", "--data", r.data)
-	r.command.Env = append(os.Environ(), "COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0",
+	r.command.Env = append(os.Environ(), "COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_S3=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0",
 		"COUNTERSIGN_STORE="+dsn, "COUNTERSIGN_KEYS_MASTER_FILE="+master, "COUNTERSIGN_ISSUER="+issuer)
 	r.command.Env = append(r.command.Env, environ...)
 	r.command.Stderr = r.log

@@ -38,6 +38,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("COUNTERSIGN_LISTEN_API", "127.0.0.1:0")
+			env.Setenv("COUNTERSIGN_LISTEN_S3", "127.0.0.1:0")
 			env.Setenv("COUNTERSIGN_LISTEN_OPS", "127.0.0.1:0")
 			return nil
 		},

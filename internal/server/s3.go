@@ -1,0 +1,71 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/countersign/countersign/internal/authn"
+	"github.com/countersign/countersign/internal/s3gw"
+	"github.com/countersign/countersign/internal/web"
+)
+
+// openS3 makes the front door of object storage. Its sessions are those of the STS.
+func (s *Server) openS3() error {
+	proofs, err := authn.NewS3(authn.S3Config{Sealer: s.sealer, Registry: s.registry, Now: s.now})
+	if err != nil {
+		return err
+	}
+	if s.origins, err = s.newOrigins(); err != nil {
+		return err
+	}
+	s.s3, err = s3gw.New(s3gw.Config{
+		AccountID: s.cfg.AccountID, Authn: proofs, Registry: s.registry, Origins: s.origins, Audit: s.audit,
+		Domain: s.cfg.S3.Domain, Hosts: s.s3Hosts(), AllowUnsigned: s.private, IdentityRate: int(s.cfg.Limits.RequestsPerIdentity),
+		ReadIdle: s.cfg.Limits.ReadTimeout, WriteIdle: s.cfg.Limits.WriteTimeout,
+		ExposeReasons: s.cfg.ExposeReasons, Logger: s.logger, Now: s.now,
+	})
+	return err
+}
+
+// serveS3 answers on the s3 listener. A request there is as long as its object: its body has
+// no bound here, and its times are those of the client's standing still.
+func (s *Server) serveS3(ctx context.Context) error {
+	handler := web.Wrap(web.Config{
+		MaxConcurrent: int(s.cfg.Limits.Concurrency), AddressRate: int(s.cfg.Limits.RequestsPerAddress),
+		Logger: s.logger, Now: s.now, TrustedProxies: s.cfg.TrustedProxies, Refuse: s.s3.Refuse, // it knows its hosts by itself
+		Observe: s.metrics.ObserveHTTP("s3"),
+	}, s.s3)
+	cfg := s.serving(s.listeners.s3, handler)
+	cfg.TLS, cfg.MaxConnections = s.tls, int(s.cfg.Limits.Connections)
+	return web.Serve(ctx, cfg)
+}
+
+// s3Hosts are the Host values that the s3 listener serves beside loopback and its domain.
+func (s *Server) s3Hosts() []string {
+	hosts := []string{}
+	if gateway, err := url.Parse(s.cfg.S3.URL); err == nil && gateway.Hostname() != "" {
+		hosts = append(hosts, strings.ToLower(gateway.Hostname()))
+	}
+	return hosts
+}
+
+// private reports whether nobody on the way could change the body of a request: it came over
+// TLS, to us or to a trusted proxy that says so, or from this machine (RULES F4).
+func (s *Server) private(r *http.Request) bool {
+	if r.TLS != nil {
+		return true
+	}
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return false
+	}
+	addr := peer.Addr().WithZone("").Unmap()
+	if said, found := r.Header["X-Forwarded-Proto"]; found && slices.ContainsFunc(s.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(addr) }) {
+		return !slices.ContainsFunc(said, func(proto string) bool { return proto != "https" })
+	}
+	return addr.IsLoopback()
+}
