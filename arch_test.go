@@ -23,7 +23,7 @@ var layers = map[string]int{
 	"internal/keys": 2, "internal/audit": 2, "internal/s3api": 2, "internal/policy": 2, "internal/iamclient": 2, "internal/awssts": 2,
 
 	"transport": 3, "middleware": 3, "auditclient": 3, "awscreds": 3, "internal/token": 3,
-	"internal/resource": 3, "internal/session": 3, "internal/s3dir": 3,
+	"internal/resource": 3, "internal/session": 3, "internal/s3dir": 3, "internal/backup": 3,
 	"internal/trust":    3,
 	"internal/registry": 4, "internal/broker": 4, "internal/lint": 4,
 	"internal/admin": 5, "internal/authn": 5, "internal/s3origin": 5, "internal/fixture": 5,

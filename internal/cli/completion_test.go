@@ -38,7 +38,7 @@ func TestCompletionOfBash(t *testing.T) {
 	}
 	script := shell{t: t}.want(cli.ExitOK, nil, "completion", "bash").stdout
 	for line, want := range map[string]string{
-		"re":                               "revoke",
+		"re":                               "restore revoke",
 		"revoke s":                         "session service subject",
 		"keys ":                            "list rotate rewrap",
 		"get ":                             "tenant user-role service issuer role bucket route-policy",

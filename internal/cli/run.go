@@ -38,6 +38,8 @@ type commands struct {
 	Demo       demoCommand       `cmd:"" help:"Play the whole story on this machine."`
 	Init       initCommand       `cmd:"" help:"Write a config file with every key and its default."`
 	Migrate    migrateCommand    `cmd:"" help:"Bring the database's schema up to date."`
+	Backup     backupCommand     `cmd:"" help:"Write the whole database into a file."`
+	Restore    restoreCommand    `cmd:"" help:"Make the database from a backup; a new epoch begins."`
 	Apply      applyCommand      `cmd:"" help:"Make resource documents hold."`
 	Diff       diffCommand       `cmd:"" help:"Show what apply would change."`
 	Check      checkCommand      `cmd:"" help:"Find dangerous trust and mistakes in resource documents."`

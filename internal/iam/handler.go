@@ -2,6 +2,7 @@ package iam
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -28,6 +29,9 @@ type Config struct {
 	// ExposeReasons adds the reason to what refused callers over TCP get; the Unix
 	// socket always gets it.
 	ExposeReasons bool
+	// Backup writes a backup of the database and returns how many rows it has; nil = there is
+	// none to be had.
+	Backup func(ctx context.Context, w io.Writer) (rows int64, err error)
 	// Logger; nil = discard.
 	Logger *slog.Logger
 	// Now is the clock; nil = time.Now.
@@ -47,6 +51,7 @@ type API struct {
 
 	policies routePolicies
 	batches  *batches
+	backup   backups
 	stopping context.Context // ends what waits; see Close
 	stop     context.CancelFunc
 }
@@ -73,7 +78,7 @@ func New(cfg Config) (*API, error) {
 	a := &API{
 		authn: cfg.Authn, admin: cfg.Admin, audit: cfg.Audit,
 		exposeReasons: cfg.ExposeReasons, logger: cfg.Logger, now: cfg.Now, keys: cfg.Keys, issuer: cfg.Issuer,
-		batches: newBatches(maxBatches),
+		batches: newBatches(maxBatches), backup: backups{write: cfg.Backup},
 	}
 	a.stopping, a.stop = context.WithCancel(context.Background())
 	return a, nil
@@ -104,6 +109,7 @@ func (a *API) Routes() []Route {
 		"POST /admin/keys/rewrap":               administer(a, "key.rewrap", parseRewrapKeys, a.rewrapKeys),
 		"GET /admin/audit/events":               administer(a, "audit.query", parseAuditQuery, a.queryAudit),
 		"POST /admin/audit/verify":              administer(a, "audit.verify", parseVerifyAudit, a.verifyAudit),
+		"GET /admin/backup":                     a.writeBackup,
 		"POST /system/audit/events":             a.report,
 		"GET /system/route-policies/{service}":  a.routePolicies,
 	}

@@ -31,6 +31,7 @@ import (
 //	POST /api/iam/v1/admin/revocations                  iam    revoke
 //	GET  /api/iam/v1/admin/audit/events                 iam    audit query
 //	POST /api/iam/v1/admin/audit/verify                 iam    audit verify
+//	GET  /api/iam/v1/admin/backup                       iam    backup
 //	POST /api/iam/v1/system/audit/events                iam    receivers report
 //	GET  /api/iam/v1/system/route-policies/SERVICE      iam    receivers fetch
 func (s *Server) routes() (*http.ServeMux, error) {
@@ -44,7 +45,7 @@ func (s *Server) routes() (*http.ServeMux, error) {
 		return nil, err
 	}
 	s.iam, err = iam.New(iam.Config{
-		Authn: s.authn, Admin: s.admin, Audit: s.audit, Keys: s.keys, Issuer: s.issuer, ExposeReasons: s.cfg.ExposeReasons, Logger: s.logger, Now: s.now,
+		Authn: s.authn, Admin: s.admin, Audit: s.audit, Keys: s.keys, Issuer: s.issuer, Backup: s.backup, ExposeReasons: s.cfg.ExposeReasons, Logger: s.logger, Now: s.now,
 	})
 	if err != nil {
 		return nil, err

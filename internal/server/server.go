@@ -21,6 +21,7 @@ import (
 	"github.com/countersign/countersign/internal/admin"
 	"github.com/countersign/countersign/internal/audit"
 	"github.com/countersign/countersign/internal/authn"
+	"github.com/countersign/countersign/internal/backup"
 	"github.com/countersign/countersign/internal/broker"
 	"github.com/countersign/countersign/internal/config"
 	"github.com/countersign/countersign/internal/iam"
@@ -71,6 +72,9 @@ type Server struct {
 	// deployment names the database: what is sealed is bound to it.
 	deployment string
 	epoch      string // names the count of what was revoked
+	version    string
+	master     *keys.Master
+	previous   *keys.Master // nil = none
 	keys       *keys.Ring
 	audit      *audit.Log
 	registry   *registry.Registry
@@ -103,7 +107,7 @@ type Server struct {
 // countersign.Conflict (another server has the data folder), countersign.Unavailable
 // (a port, the disk or the database can't be had).
 func New(ctx context.Context, opts Options) (*Server, error) {
-	s := &Server{cfg: opts.Config, logger: opts.Logger, now: opts.Now, sleep: opts.Sleep, metrics: telemetry.New(opts.Version), wake: make(chan struct{}, 1), complained: make(map[string]time.Time)}
+	s := &Server{cfg: opts.Config, logger: opts.Logger, now: opts.Now, sleep: opts.Sleep, version: opts.Version, metrics: telemetry.New(opts.Version), wake: make(chan struct{}, 1), complained: make(map[string]time.Time)}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -167,15 +171,11 @@ func (s *Server) warn(ctx context.Context) {
 }
 
 func (s *Server) openKeys(ctx context.Context) error {
-	master, err := s.master(ctx)
-	if err != nil {
+	if err := s.wantFinished(ctx); err != nil {
 		return err
 	}
-	var previous *keys.Master
-	if file := s.cfg.Keys.PreviousMasterFile; file != "" {
-		if previous, err = keys.LoadMaster(file, false); err != nil {
-			return err
-		}
+	if err := s.openMaster(ctx); err != nil {
+		return err
 	}
 	var id [16]byte
 	_, _ = rand.Read(id[:])
@@ -189,9 +189,9 @@ func (s *Server) openKeys(ctx context.Context) error {
 	}
 	s.deployment = deployment
 	s.keys, err = keys.Open(ctx, keys.Config{
-		Store: s.store, Master: master, DeploymentID: deployment,
+		Store: s.store, Master: s.master, DeploymentID: deployment,
 		Algorithm: s.cfg.Tokens.SigningAlgorithm, TokenLifetime: maxTokenLifetime,
-		PreviousMaster: previous, RotationPeriod: s.cfg.Keys.RotationPeriod, Now: s.now,
+		PreviousMaster: s.previous, RotationPeriod: s.cfg.Keys.RotationPeriod, Now: s.now,
 	})
 	return err
 }
@@ -203,23 +203,7 @@ const maxTokenLifetime = time.Hour
 const metaDeployment = "deployment_id"
 
 // metaEpoch is another one after a restore.
-const metaEpoch = "epoch"
-
-func (s *Server) master(ctx context.Context) (*keys.Master, error) {
-	if s.cfg.Keys.MasterEnv != "" {
-		return keys.ParseMaster(s.cfg.Keys.MasterText.Reveal())
-	}
-	if s.cfg.Keys.MasterFileConfigured {
-		return keys.LoadMaster(s.cfg.Keys.MasterFile, false)
-	}
-	// Made on the first start only. Later a missing one is lost, and another in its place
-	// would open nothing and hide that.
-	_, err := s.store.Meta(ctx, metaDeployment)
-	if err != nil && !errors.Is(err, countersign.NotFound) {
-		return nil, err
-	}
-	return keys.LoadMaster(s.folder.file("master.key"), err != nil)
-}
+const metaEpoch = backup.MetaEpoch
 
 func (s *Server) openAudit(ctx context.Context) (err error) {
 	cfg := audit.Config{
@@ -230,7 +214,14 @@ func (s *Server) openAudit(ctx context.Context) (err error) {
 	if s.shared() && !s.cfg.Audit.RefuseInOutage {
 		cfg.Spool, cfg.SpoolMax = s.folder.file("spool"), s.cfg.Audit.SpoolBytes
 	}
+	news, err := s.newEpoch(ctx)
+	if err != nil {
+		return err
+	}
 	if s.audit, err = audit.Open(ctx, cfg); err != nil {
+		return err
+	}
+	if err := s.noteEpoch(ctx, news); err != nil {
 		return err
 	}
 	s.metrics.AuditDegraded(s.audit.Degraded)

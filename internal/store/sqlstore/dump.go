@@ -109,12 +109,8 @@ func (l *loader) Table(name string, columns []string) error {
 		return invalid("a table of the backup is unknown, doubled or out of order")
 	}
 	l.order = at + 1
-	rows, err := l.tx.QueryContext(l.ctx, `SELECT * FROM `+name+` WHERE 1 = 0`) //nolint:gosec // G202: one of tables
+	have, err := columnsOf(l.ctx, l.tx, name)
 	if err != nil {
-		return unavailable("read the columns of "+name, err)
-	}
-	have, err := rows.Columns()
-	if err = errors.Join(err, rows.Err(), rows.Close()); err != nil {
 		return unavailable("read the columns of "+name, err)
 	}
 	asked := slices.Sorted(slices.Values(columns))
@@ -124,6 +120,16 @@ func (l *loader) Table(name string, columns []string) error {
 	}
 	l.table, l.columns = name, slices.Clone(columns)
 	return nil
+}
+
+// columnsOf returns the columns of one of tables.
+func columnsOf(ctx context.Context, tx *sql.Tx, table string) (columns []string, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT * FROM `+table+` WHERE 1 = 0`) //nolint:gosec // G202: a name of ours
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Err(), rows.Close()) }()
+	return rows.Columns()
 }
 
 // Row implements store.DumpSink.
