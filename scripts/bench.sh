@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 missing=()
-for entry in wrk:wrk node:nodejs npm:npm; do
+for entry in wrk:wrk node:nodejs npm:npm nginx:nginx-light; do
   command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}")
 done
 if [ "${#missing[@]}" -gt 0 ]; then
@@ -17,5 +17,7 @@ peer=.tools/oidc-provider
 mkdir -p "$peer"
 cp test/bench/oidcprovider/package.json test/bench/oidcprovider/server.mjs "$peer"
 [ -d "$peer/node_modules/oidc-provider" ] || npm install --prefix "$peer" --silent --no-audit --no-fund
+# The origin and peer of the gateway; installed with the other tools, which takes minutes.
+[ -x .tools/bin/versitygw ] || scripts/install-tools.sh "$PWD/.tools"
 go build -o .tools/floor ./test/bench/floor
-go run ./test/bench -countersign ./countersign -floor .tools/floor -oidc-provider "$peer" "$@"
+go run ./test/bench -countersign ./countersign -floor .tools/floor -oidc-provider "$peer" -versitygw .tools/bin/versitygw "$@"

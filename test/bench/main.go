@@ -15,8 +15,8 @@ import (
 )
 
 type options struct {
-	binary, floor, peer, only string
-	seconds, rounds, services int
+	binary, floor, peer, only, versity string
+	seconds, rounds, services          int
 }
 
 func main() {
@@ -24,7 +24,8 @@ func main() {
 	flag.StringVar(&o.binary, "countersign", "./countersign", "the release build")
 	flag.StringVar(&o.floor, "floor", "", "the floor program")
 	flag.StringVar(&o.peer, "oidc-provider", "", "the folder with oidc-provider installed; empty = without it")
-	flag.StringVar(&o.only, "only", "", "one part: tokens, sts, sessions, aws, verify, start, agent, control, postgres, revocation or million")
+	flag.StringVar(&o.only, "only", "", "one part: tokens, sts, sessions, aws, verify, start, agent, control, postgres, revocation, gateway or million")
+	flag.StringVar(&o.versity, "versitygw", "", "the S3 server that is the gateway's origin")
 	flag.IntVar(&o.seconds, "seconds", 4, "length of one measurement")
 	flag.IntVar(&o.services, "services", 1_000_000, "how many services are many")
 	flag.IntVar(&o.rounds, "rounds", 3, "turns; the median is printed")
@@ -47,7 +48,7 @@ func run(o options, folder string) error {
 		run  func(o options, folder string) error
 	}{
 		{"tokens", tokenEndpoint}, {"sts", webIdentity}, {"sessions", sessions}, {"aws", awsIdentity}, {"verify", verification}, {"start", coldStart}, {"agent", agentMemory}, {"control", controlPlane},
-		{"postgres", tokensOnPostgres}, {"revocation", revocationReach}, {"million", millionServices},
+		{"postgres", tokensOnPostgres}, {"revocation", revocationReach}, {"gateway", gateway}, {"million", millionServices},
 	} {
 		if o.only != "" && o.only != part.name {
 			continue

@@ -53,10 +53,10 @@ func (p *process) end() {
 // countersign is a server on a fresh data folder.
 type countersign struct {
 	process
-	data, ops, secret string
+	data, ops, s3, secret string
 }
 
-type addresses struct{ API, Ops string }
+type addresses struct{ API, S3, Ops string }
 
 // startCountersign starts a server and waits until it is ready; took is how long that was.
 func startCountersign(binary, data string, environ ...string) (c *countersign, took time.Duration, err error) {
@@ -64,7 +64,7 @@ func startCountersign(binary, data string, environ ...string) (c *countersign, t
 	command := exec.Command(binary, "serve", "--data", data, "--log-level", "warn") //nolint:gosec // G204: the program under test
 	_ = os.Remove(filepath.Join(data, "listen.json"))                               // an earlier start's
 	// The limits by address and identity would be measured otherwise: all load comes from one.
-	command.Env = append(os.Environ(), "COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0",
+	command.Env = append(os.Environ(), "COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_S3=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0",
 		"COUNTERSIGN_LIMITS_REQUESTS_PER_IDENTITY=1000000")
 	command.Env = append(command.Env, environ...)
 	command.Stderr = os.Stderr
@@ -91,7 +91,7 @@ func (c *countersign) ready() bool {
 	if json.Unmarshal(body, &listen) != nil {
 		return false
 	}
-	c.url, c.ops = "http://"+listen.API, "http://"+listen.Ops
+	c.url, c.s3, c.ops = "http://"+listen.API, "http://"+listen.S3, "http://"+listen.Ops
 	response, err := http.Get(c.ops + "/readyz")
 	if err != nil {
 		return false
