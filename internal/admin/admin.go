@@ -137,6 +137,17 @@ func (a *Admin) Service(ctx context.Context, name string) (ServiceDetail, error)
 	return a.detail(ctx, a.store, s)
 }
 
+// Holder returns a service as the one who passes on what it holds.
+//
+// Errors: countersign.NotFound, countersign.Unavailable.
+func (a *Admin) Holder(ctx context.Context, name string) (*registry.Service, error) {
+	s, err := a.registry.Service(ctx, name)
+	if err != nil {
+		return nil, describe(err)
+	}
+	return s, nil
+}
+
 // Services lists services in order of name.
 //
 // Errors: countersign.Invalid (the cursor is no name), countersign.Unavailable.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/audit"
+	"github.com/countersign/countersign/internal/policy"
 	"github.com/countersign/countersign/internal/resource"
 	"github.com/countersign/countersign/internal/session"
 	"github.com/countersign/countersign/internal/store"
@@ -49,7 +50,7 @@ type RevokeSelector struct {
 // process all the same and is stored as soon as that is possible).
 func (a *Admin) Revoke(ctx context.Context, actor Actor, s RevokeSelector) error {
 	c := &change{actor: actor, action: "revoke", several: true, exact: !s.Before.IsZero()}
-	if err := mayChange(actor); err != nil {
+	if err := mayChange(actor); err != nil && (s.Role == "" || !actor.Anywhere(policy.RevocationsWrite)) {
 		return a.refused(ctx, c, err)
 	}
 	now := a.clock()
@@ -66,6 +67,9 @@ func (a *Admin) Revoke(ctx context.Context, actor Actor, s RevokeSelector) error
 			}
 			if err != nil {
 				return err
+			}
+			if !actor.May(policy.RevocationsWrite, role.Tenant) {
+				return unknownRole(nil)
 			}
 			r.RoleUID = role.UID
 		}

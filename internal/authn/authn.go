@@ -96,7 +96,7 @@ func (a *Authenticator) Both(r *http.Request) (Caller, error) {
 	if err != nil {
 		return Caller{}, err
 	}
-	hint, err := tenantHint(r.Header)
+	hint, err := TenantHint(r.Header)
 	if err != nil {
 		return Caller{}, err
 	}

@@ -200,8 +200,10 @@ func (a *Authenticator) choose(ctx context.Context, u *User, hint string) error 
 	return nil
 }
 
-// tenantHint reads the header of the active tenant; "" = none came.
-func tenantHint(h http.Header) (string, error) {
+// TenantHint reads the header of the active tenant; "" = none came.
+//
+// Errors: countersign.BadHeader.
+func TenantHint(h http.Header) (string, error) {
 	values := h[activeTenant]
 	switch {
 	case len(values) == 0:

@@ -3,57 +3,13 @@ package iam
 import (
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/countersign/countersign"
-	"github.com/countersign/countersign/internal/admin"
 	"github.com/countersign/countersign/internal/audit"
 	"github.com/countersign/countersign/internal/authn"
 	"github.com/countersign/countersign/internal/web"
 )
-
-// scopeAuditWrite lets a service report what it decided.
-const scopeAuditWrite = "audit:write"
-
-// administrator proves that the local administrator sent r (RULES G1). Anybody else
-// is refused, and the refusal recorded.
-func (a *API) administrator(r *http.Request, action string) (admin.Actor, error) {
-	caller, err := a.authn.Caller(r)
-	if err != nil {
-		return admin.Actor{}, a.refuseStranger(r, action, err)
-	}
-	if !caller.LocalAdmin {
-		return admin.Actor{}, a.refuseCaller(r, action, caller, countersign.NewError(countersign.Denied,
-			countersign.ReasonNotAdministrator, "only the administrator on the server's own machine may do this"))
-	}
-	return admin.Actor{
-		ID:         "local:" + strconv.FormatUint(uint64(caller.UID), 10),
-		RequestID:  web.RequestID(r.Context()),
-		ClientAddr: clientAddr(r),
-		Proof:      "unix_socket",
-		SuperAdmin: true,
-	}, nil
-}
-
-// receiver proves that a service sent r that may report decisions. A user's token is
-// refused, alone or beside a service's.
-func (a *API) receiver(r *http.Request, action string) (*countersign.Principal, error) {
-	caller, err := a.authn.Caller(r)
-	if err != nil {
-		return nil, a.refuseStranger(r, action, err)
-	}
-	p := caller.Principal
-	switch {
-	case p != nil && !p.User.IsZero():
-		err = countersign.NewError(countersign.Denied, countersign.ReasonUserNotAllowed, "this is for services alone")
-	case p == nil || p.Service.IsZero():
-		err = countersign.NewError(countersign.Denied, countersign.ReasonServiceRequired, "this is for services: bring a service token")
-	case !p.Service.HasScope(scopeAuditWrite):
-		err = countersign.NewError(countersign.Denied, countersign.ReasonScopeMissing, "the token lacks the scope "+scopeAuditWrite)
-	default:
-		return p, nil
-	}
-	return nil, a.refuseCaller(r, action, caller, err)
-}
 
 // refuseStranger counts the refusal of somebody who proved nothing.
 func (a *API) refuseStranger(r *http.Request, action string, err error) error {
@@ -71,7 +27,10 @@ func (a *API) refuseCaller(r *http.Request, action string, caller authn.Caller, 
 		e.Proof = "jwt"
 		e.Service, e.ServiceUID, e.TokenID = p.Service.Name, p.Service.UID, p.Service.Proof.TokenID
 		e.UserIssuer, e.User = p.User.Issuer, p.User.Subject
-		if !p.Service.IsZero() {
+		switch {
+		case !p.User.IsZero():
+			e.Actor = "user:" + p.User.Issuer + "|" + p.User.Subject
+		case !p.Service.IsZero():
 			e.Actor = "service:" + p.Service.Name
 		}
 	}
@@ -87,7 +46,9 @@ func (a *API) refuseCaller(r *http.Request, action string, caller authn.Caller, 
 // to package admin.
 func (a *API) recordRefused(r *http.Request, actor, action string, err error) {
 	e := a.refusal(r, action, err)
-	e.Actor, e.Proof = actor, "unix_socket"
+	if e.Actor, e.Proof = actor, "jwt"; strings.HasPrefix(actor, "local:") {
+		e.Proof = "unix_socket"
+	}
 	a.audit.RecordDetached(r.Context(), e)
 }
 

@@ -73,8 +73,8 @@ func (a *API) writeError(w http.ResponseWriter, r *http.Request, err error) {
 		}
 	}
 	header := w.Header()
-	if status == http.StatusUnauthorized || reason == countersign.ReasonScopeMissing {
-		header.Set("WWW-Authenticate", challenge(code, reason))
+	if scope := wantedScope(err); status == http.StatusUnauthorized || scope != "" {
+		header.Set("WWW-Authenticate", challenge(code, scope))
 	}
 	if status == http.StatusServiceUnavailable && header.Get("Retry-After") == "" {
 		web.SetRetryAfter(header, time.Second) // web.Handle has set the error's own
@@ -91,11 +91,11 @@ func (a *API) mayKnowReason(r *http.Request) bool {
 }
 
 // challenge says what to bring; no error word when nothing came (RFC 6750 §3.1).
-func challenge(code countersign.Code, reason countersign.Reason) string {
+func challenge(code countersign.Code, scope string) string {
 	const scheme = `Bearer realm="countersign"`
 	switch {
-	case reason == countersign.ReasonScopeMissing:
-		return scheme + `, error="insufficient_scope", scope="` + scopeAuditWrite + `"`
+	case scope != "":
+		return scheme + `, error="insufficient_scope", scope="` + scope + `"`
 	case code == countersign.Unauthenticated:
 		return scheme
 	default:

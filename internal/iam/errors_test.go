@@ -39,7 +39,7 @@ func TestWriteError(t *testing.T) {
 		{"media type", countersign.NewError(countersign.Invalid, countersign.ReasonMediaType, ""), 415, countersign.Invalid, ""},
 		{"no token", countersign.NewError(countersign.Unauthenticated, countersign.ReasonTokenMissing, ""), 401, countersign.Unauthenticated, `Bearer realm="countersign"`},
 		{"bad token", countersign.NewError(countersign.BadToken, countersign.ReasonSignatureInvalid, ""), 401, countersign.BadToken, `Bearer realm="countersign", error="invalid_token"`},
-		{"scope", countersign.NewError(countersign.Denied, countersign.ReasonScopeMissing, ""), 403, countersign.Denied, `Bearer realm="countersign", error="insufficient_scope", scope="audit:write"`},
+		{"scope", lacks(scopeAuditWrite, countersign.ReasonScopeMissing, ""), 403, countersign.Denied, `Bearer realm="countersign", error="insufficient_scope", scope="audit:write"`},
 		{"a cause without a code", errors.New("canary: dsn=secret"), 500, countersign.Internal, ""},
 		{"an unknown code", countersign.NewError("made_up", "", "canary"), 500, countersign.Internal, ""},
 	}

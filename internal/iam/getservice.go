@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/countersign/countersign/internal/admin"
+	"github.com/countersign/countersign/internal/resource"
 )
 
 func parseGetService(r *http.Request) (string, error) {
@@ -14,8 +15,11 @@ func parseGetService(r *http.Request) (string, error) {
 // getService is GET /admin/services/{name}; its ETag is what If-Match takes.
 //
 // Source: DESIGN §8; RFC 9110 §8.8.3.
-func (a *API) getService(r *http.Request, _ admin.Actor, name string) (answer, error) {
+func (a *API) getService(r *http.Request, actor admin.Actor, name string) (answer, error) {
 	detail, err := a.admin.Service(r.Context(), name)
+	if err == nil && !actor.MayRead(resource.KindService, detail.Name, detail.Tenant) {
+		err = unseen(resource.KindService)
+	}
 	if err != nil {
 		return answer{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -26,6 +27,8 @@ type Config struct {
 	// Keys sign the route policies that receivers fetch, as those of Issuer.
 	Keys   *keys.Ring
 	Issuer string
+	// Mode is what user routes want; "" = Forward.
+	Mode Mode
 	// ExposeReasons adds the reason to what refused callers over TCP get; the Unix
 	// socket always gets it.
 	ExposeReasons bool
@@ -44,6 +47,7 @@ type API struct {
 	admin         *admin.Admin
 	audit         *audit.Log
 	exposeReasons bool
+	mode          Mode
 	logger        *slog.Logger
 	now           func() time.Time
 	keys          *keys.Ring
@@ -77,7 +81,7 @@ func New(cfg Config) (*API, error) {
 	}
 	a := &API{
 		authn: cfg.Authn, admin: cfg.Admin, audit: cfg.Audit,
-		exposeReasons: cfg.ExposeReasons, logger: cfg.Logger, now: cfg.Now, keys: cfg.Keys, issuer: cfg.Issuer,
+		mode: cfg.Mode, exposeReasons: cfg.ExposeReasons, logger: cfg.Logger, now: cfg.Now, keys: cfg.Keys, issuer: cfg.Issuer,
 		batches: newBatches(maxBatches), backup: backups{write: cfg.Backup},
 	}
 	a.stopping, a.stop = context.WithCancel(context.Background())
@@ -92,32 +96,33 @@ func (a *API) Close() { a.stop() }
 // 405, and every other path below the base with 404.
 func (a *API) Routes() []Route {
 	operations := map[string]web.Handler{
-		"POST /admin/services":                  administer(a, "service.create", parseCreateService, a.createService),
-		"GET /admin/services":                   administer(a, "service.list", parseListServices, a.listServices),
-		"GET /admin/services/{name}":            administer(a, "service.get", parseGetService, a.getService),
-		"DELETE /admin/services/{name}":         administer(a, "service.delete", parseChangeService, a.deleteService),
-		"POST /admin/services/{name}/rotate":    administer(a, "service.rotate", parseRotateSecret, a.rotateSecret),
-		"POST /admin/services/{name}/disable":   administer(a, "service.disable", parseChangeService, a.disableService),
-		"POST /admin/services/{name}/enable":    administer(a, "service.enable", parseChangeService, a.enableService),
-		"POST /admin/revocations":               administer(a, "revoke", parseRevoke, a.revoke),
-		"POST /admin/resources":                 administer(a, "apply", parseApply, a.apply),
-		"GET /admin/resources/{kind}":           administer(a, "resource.list", parseListObjects, a.listObjects),
-		"GET /admin/resources/{kind}/{name}":    administer(a, "resource.get", parseGetObject, a.getObject),
-		"DELETE /admin/resources/{kind}/{name}": administer(a, "resource.delete", parseDeleteObject, a.deleteObject),
-		"GET /admin/keys":                       administer(a, "key.list", parseListKeys, a.listKeys),
-		"POST /admin/keys/rotate":               administer(a, "key.rotate", parseRotateKeys, a.rotateKeys),
-		"POST /admin/keys/rewrap":               administer(a, "key.rewrap", parseRewrapKeys, a.rewrapKeys),
-		"GET /admin/audit/events":               administer(a, "audit.query", parseAuditQuery, a.queryAudit),
-		"POST /admin/audit/verify":              administer(a, "audit.verify", parseVerifyAudit, a.verifyAudit),
+		"POST /admin/services":                  operation(a, a.resources, "service.create", parseCreateService, a.createService),
+		"GET /admin/services":                   operation(a, a.resources, "service.list", parseListServices, a.listServices),
+		"GET /admin/services/{name}":            operation(a, a.resources, "service.get", parseGetService, a.getService),
+		"DELETE /admin/services/{name}":         operation(a, a.resources, "service.delete", parseChangeService, a.deleteService),
+		"POST /admin/services/{name}/rotate":    operation(a, a.resources, "service.rotate", parseRotateSecret, a.rotateSecret),
+		"POST /admin/services/{name}/disable":   operation(a, a.userContext, "service.disable", parseChangeService, a.disableService),
+		"POST /admin/services/{name}/enable":    operation(a, a.userContext, "service.enable", parseChangeService, a.enableService),
+		"POST /admin/revocations":               operation(a, a.userContext, "revoke", parseRevoke, a.revoke),
+		"POST /admin/resources":                 operation(a, a.resources, "apply", parseApply, a.apply),
+		"GET /admin/resources/{kind}":           operation(a, a.resources, "resource.list", parseListObjects, a.listObjects),
+		"GET /admin/resources/{kind}/{name}":    operation(a, a.resources, "resource.get", parseGetObject, a.getObject),
+		"DELETE /admin/resources/{kind}/{name}": operation(a, a.resources, "resource.delete", parseDeleteObject, a.deleteObject),
+		"GET /admin/keys":                       operation(a, a.administrator, "key.list", parseListKeys, a.listKeys),
+		"POST /admin/keys/rotate":               operation(a, a.administrator, "key.rotate", parseRotateKeys, a.rotateKeys),
+		"POST /admin/keys/rewrap":               operation(a, a.administrator, "key.rewrap", parseRewrapKeys, a.rewrapKeys),
+		"GET /admin/audit/events":               operation(a, a.administrator, "audit.query", parseAuditQuery, a.queryAudit),
+		"POST /admin/audit/verify":              operation(a, a.administrator, "audit.verify", parseVerifyAudit, a.verifyAudit),
 		"GET /admin/backup":                     a.writeBackup,
 		"POST /system/audit/events":             a.report,
 		"GET /system/route-policies/{service}":  a.routePolicies,
 	}
+	maps.Copy(operations, a.userRoutes())
 	for collection, of := range collections {
 		path := " /admin/" + collection
-		operations["GET"+path] = administer(a, of.action+".list", parseListObjects, a.listObjects)
-		operations["GET"+path+"/{name}"] = administer(a, of.action+".get", parseGetObject, a.getObject)
-		operations["DELETE"+path+"/{name}"] = administer(a, of.action+".delete", parseDeleteObject, a.deleteObject)
+		operations["GET"+path] = operation(a, a.resources, of.action+".list", parseListObjects, a.listObjects)
+		operations["GET"+path+"/{name}"] = operation(a, a.resources, of.action+".get", parseGetObject, a.getObject)
+		operations["DELETE"+path+"/{name}"] = operation(a, a.resources, of.action+".delete", parseDeleteObject, a.deleteObject)
 	}
 	methods := map[string][]string{}
 	var routes []Route
@@ -137,14 +142,18 @@ func (a *API) Routes() []Route {
 
 func (a *API) handle(h web.Handler) http.Handler { return web.Handle(a.logger, a.writeError, h) }
 
-// administer makes the handler of one administrative operation: who, what, do it,
-// answer, in this order and for all alike, so that none can forget a step. Package
-// admin records the refusals of run itself.
-func administer[In any](a *API, action string, parse func(*http.Request) (In, error),
+// door proves who sent r, and refuses who may not come in at all. There is one for each
+// family of routes, see family.go.
+type door func(r *http.Request, action string) (admin.Actor, error)
+
+// operation makes the handler of one operation behind a door: who, what, do it, answer, in
+// this order and for all alike, so that none can forget a step. Package admin records the
+// refusals of run itself.
+func operation[In any](a *API, through door, action string, parse func(*http.Request) (In, error),
 	run func(r *http.Request, actor admin.Actor, in In) (answer, error),
 ) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		actor, err := a.administrator(r, action)
+		actor, err := through(r, action)
 		if err != nil {
 			return err
 		}

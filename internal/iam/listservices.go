@@ -5,6 +5,7 @@ import (
 
 	"github.com/countersign/countersign/internal/admin"
 	"github.com/countersign/countersign/internal/iamclient"
+	"github.com/countersign/countersign/internal/resource"
 	"github.com/countersign/countersign/internal/store"
 )
 
@@ -27,8 +28,11 @@ func parseListServices(r *http.Request) (store.Page, error) {
 // last name of the page; it gives nothing that the page did not, so it needs no MAC.
 //
 // Source: DESIGN §8.
-func (a *API) listServices(r *http.Request, _ admin.Actor, page store.Page) (answer, error) {
+func (a *API) listServices(r *http.Request, actor admin.Actor, page store.Page) (answer, error) {
 	wanted := page.Limit
+	if err := listed(actor, resource.KindService, &page); err != nil {
+		return answer{}, err
+	}
 	page.Limit++ // one more tells whether there is a next page
 	details, err := a.admin.Services(r.Context(), page)
 	if err != nil {
@@ -40,6 +44,9 @@ func (a *API) listServices(r *http.Request, _ admin.Actor, page store.Page) (ans
 		list.Next = details[wanted-1].Name
 	}
 	for _, d := range details {
+		if !actor.MayRead(resource.KindService, d.Name, d.Tenant) {
+			continue
+		}
 		list.Items = append(list.Items, serviceDocument(d, a.now()))
 	}
 	return answer{status: http.StatusOK, body: list}, nil

@@ -34,7 +34,7 @@ const (
 // Source: DESIGN §5 (receivers report); RFC 9110 §15.3.3.
 func (a *API) report(w http.ResponseWriter, r *http.Request) error {
 	const action = "report"
-	caller, err := a.receiver(r, action)
+	caller, err := a.machine(r, action, scopeAuditWrite)
 	if err != nil {
 		return err
 	}

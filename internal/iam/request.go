@@ -40,12 +40,17 @@ func query(r *http.Request, allowed ...string) (url.Values, error) {
 
 // limit reads a limit of 1 to most; fallback when there is none.
 func limit(values url.Values, fallback, most int) (int, error) {
-	if !values.Has("limit") {
+	return number(values, "limit", fallback, most)
+}
+
+// number reads a parameter that is a number of 1 to most; fallback when there is none.
+func number(values url.Values, name string, fallback, most int) (int, error) {
+	if !values.Has(name) {
 		return fallback, nil
 	}
-	n, err := strconv.Atoi(values.Get("limit"))
+	n, err := strconv.Atoi(values.Get(name))
 	if err != nil || n < 1 || n > most {
-		return 0, invalid(countersign.ReasonParameterInvalid, "limit is a number from 1 to "+strconv.Itoa(most))
+		return 0, invalid(countersign.ReasonParameterInvalid, name+" is a number from 1 to "+strconv.Itoa(most))
 	}
 	return n, nil
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/admin"
 	"github.com/countersign/countersign/internal/iamclient"
+	"github.com/countersign/countersign/internal/policy"
 	"github.com/countersign/countersign/internal/resource"
 	"github.com/countersign/countersign/internal/store"
 	"github.com/countersign/countersign/internal/web"
@@ -24,6 +25,7 @@ var collections = map[string]struct{ kind, action string }{
 	"issuers":        {resource.KindIssuer, "issuer"},
 	"roles":          {resource.KindRole, "role"},
 	"route-policies": {resource.KindRoutePolicy, "route-policy"},
+	"user-roles":     {resource.KindUserRole, "user-role"},
 }
 
 func parseApply(r *http.Request) (iamclient.Apply, error) {
@@ -99,8 +101,11 @@ func parseListObjects(r *http.Request) (listRequest, error) {
 // name. The cursor is the last name of the page.
 //
 // Source: DESIGN §8.
-func (a *API) listObjects(r *http.Request, _ admin.Actor, in listRequest) (answer, error) {
+func (a *API) listObjects(r *http.Request, actor admin.Actor, in listRequest) (answer, error) {
 	wanted := in.page.Limit
+	if err := listed(actor, in.kind, &in.page); err != nil {
+		return answer{}, err
+	}
 	in.page.Limit++ // one more tells whether there is a next page
 	details, err := a.admin.Objects(r.Context(), in.kind, in.page)
 	if err != nil {
@@ -112,6 +117,9 @@ func (a *API) listObjects(r *http.Request, _ admin.Actor, in listRequest) (answe
 		list.Next = details[wanted-1].Name
 	}
 	for _, d := range details {
+		if !actor.MayRead(d.Kind, d.Name, d.Tenant) {
+			continue
+		}
 		list.Items = append(list.Items, objectDocument(d))
 	}
 	return answer{status: http.StatusOK, body: list}, nil
@@ -125,8 +133,11 @@ func parseGetObject(r *http.Request) (objectRequest, error) {
 // getObject is GET of one object; its ETag is what If-Match takes.
 //
 // Source: DESIGN §8; RFC 9110 §8.8.3.
-func (a *API) getObject(r *http.Request, _ admin.Actor, in objectRequest) (answer, error) {
+func (a *API) getObject(r *http.Request, actor admin.Actor, in objectRequest) (answer, error) {
 	d, err := a.admin.Object(r.Context(), in.kind, in.name)
+	if err == nil && !actor.MayRead(d.Kind, d.Name, d.Tenant) {
+		err = unseen(in.kind)
+	}
 	if err != nil {
 		return answer{}, err
 	}
@@ -156,4 +167,33 @@ func objectDocument(d admin.ObjectDetail) iamclient.Object {
 		Kind: d.Kind, Name: d.Name, UID: d.UID, Tenant: d.Tenant, Owner: d.Owner, Revision: d.Revision,
 		CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt, Document: string(d.Document),
 	}
+}
+
+// listed bounds a list to the tenant that the request is about. Everybody sees the objects
+// of tenants in which they may, and super-admins all.
+func listed(actor admin.Actor, kind string, page *store.Page) error {
+	page.Tenant = actor.Tenant
+	read := policy.Read(admin.Collections[kind])
+	switch {
+	case actor.SuperAdmin, admin.Collections[kind] == "": // no kind: package admin says so
+		return nil
+	case !actor.Anywhere(read):
+		return countersign.NewError(countersign.Denied, countersign.ReasonNotAdministrator, "you may not do this")
+	case actor.Tenant == "" && !actor.May(read, ""):
+		return errTenantWanted
+	}
+	return nil
+}
+
+// errTenantWanted: somebody belongs to several tenants, and none is meant more than others.
+var errTenantWanted = countersign.NewError(countersign.Invalid, countersign.ReasonParameterMissing,
+	"you belong to several tenants: say which one is meant by X-Active-Tenant-ID")
+
+// unseen is what there is of an object that the caller may not see: nothing.
+func unseen(kind string) error {
+	msg := "there is no such " + kind
+	if kind == resource.KindService {
+		msg = "there is no such service"
+	}
+	return countersign.NewError(countersign.NotFound, countersign.ReasonObjectUnknown, msg)
 }

@@ -198,7 +198,7 @@ func TestKeys(t *testing.T) {
 		return count
 	}
 	want := map[string]int{}
-	for _, purpose := range []string{"token", "audit", "revocation", "policy", "session"} {
+	for _, purpose := range []string{"token", "audit", "revocation", "policy", "session", "cursor"} {
 		want[purpose+" active"], want[purpose+" next"] = 1, 1
 	}
 	if diff := cmp.Diff(want, states()); diff != "" {

@@ -48,6 +48,11 @@ func (a *API) revoke(r *http.Request, actor admin.Actor, in iamclient.Revoke) (a
 		Status: iamclient.Revoked, JTI: in.JTI, Service: in.Service, Issuer: in.Issuer, Subject: in.Subject,
 		Role: in.Role, Session: in.Session, All: in.All,
 	}
+	if !actor.SuperAdmin && in.Service == "" && in.Role == "" {
+		err := countersign.NewError(countersign.Denied, countersign.ReasonNotAdministrator, "only an administrator of the platform may revoke this")
+		a.recordRefused(r, actor.ID, "revoke", err)
+		return answer{}, err
+	}
 	one := admin.Token{ID: in.JTI, ExpiresAt: in.ExpiresAt}
 	if !in.Token.IsZero() {
 		var ended *iamclient.Revocation

@@ -21,6 +21,7 @@ import (
 	"github.com/countersign/countersign/internal/iam"
 	"github.com/countersign/countersign/internal/iamclient"
 	"github.com/countersign/countersign/internal/token"
+	"github.com/countersign/countersign/internal/trust"
 	"github.com/countersign/countersign/internal/web"
 )
 
@@ -31,6 +32,7 @@ type rig struct {
 	*fixture.Parts
 	log    *fixture.Log
 	minter *token.Minter
+	admin  *admin.Admin
 	api    *iam.API
 	client *iamclient.Client // over the socket
 	socket string
@@ -40,6 +42,9 @@ type rig struct {
 type rigConfig struct {
 	localUID      uint32
 	exposeReasons bool
+	mode          iam.Mode
+	// directory keeps profiles of users.
+	directory bool
 }
 
 func newRig(t *testing.T) *rig {
@@ -52,14 +57,21 @@ func newRigWith(t *testing.T, cfg rigConfig) *rig {
 	log := new(fixture.Log)
 	logger := log.Logger(slog.LevelDebug)
 	r := &rig{Parts: fixture.Open(t, fixture.Config{Logger: logger}), log: log}
-	administration, err := admin.New(admin.Config{Store: r.Store, Audit: r.Audit, Registry: r.Registry, Keys: r.Keys, Now: r.Clock.Now})
+	administration, err := admin.New(admin.Config{Store: r.Store, Audit: r.Audit, Registry: r.Registry, Keys: r.Keys, Issuer: issuer,
+		LocalDirectory: cfg.directory, Now: r.Clock.Now})
 	must(t, err)
-	authenticator, err := authn.New(authn.Config{Issuer: issuer, Keys: r.Keys, Registry: r.Registry, LocalUID: cfg.localUID, Now: r.Clock.Now})
+	r.admin = administration
+	users, err := trust.New(trust.Config{
+		OwnIssuer: issuer, OwnKeys: authn.OwnKeys(r.Keys), Issuers: r.Registry, Revocations: authn.Revocations(r.Registry, issuer), Now: r.Clock.Now,
+	})
+	must(t, err)
+	t.Cleanup(func() { _ = users.Close() })
+	authenticator, err := authn.New(authn.Config{Issuer: issuer, Keys: r.Keys, Registry: r.Registry, Users: users, LocalUID: cfg.localUID, Now: r.Clock.Now})
 	must(t, err)
 	r.minter, err = token.New(token.Config{Issuer: issuer, Keys: r.Keys, Now: r.Clock.Now})
 	must(t, err)
 	r.api, err = iam.New(iam.Config{Authn: authenticator, Admin: administration, Audit: r.Audit, Keys: r.Keys, Issuer: issuer,
-		ExposeReasons: cfg.exposeReasons, Logger: logger, Now: r.Clock.Now})
+		Mode: cfg.mode, ExposeReasons: cfg.exposeReasons, Logger: logger, Now: r.Clock.Now})
 	must(t, err)
 	r.serve(t, logger)
 	return r
@@ -130,6 +142,8 @@ type ask struct {
 	header             map[string]string
 	local              bool
 	bearer             string
+	service            string // in Service-Authorization
+	tenant             string // in X-Active-Tenant-ID
 }
 
 func (r *rig) ask(t *testing.T, a ask) reply {
@@ -148,6 +162,12 @@ func (r *rig) ask(t *testing.T, a ask) reply {
 	}
 	if a.bearer != "" {
 		request.Header.Set("Authorization", "Bearer "+a.bearer)
+	}
+	if a.service != "" {
+		request.Header.Set("Service-Authorization", "Bearer "+a.service)
+	}
+	if a.tenant != "" {
+		request.Header.Set("X-Active-Tenant-ID", a.tenant)
 	}
 	if len(a.body) > 200<<10 {
 		// Wait for the server to want it: one that refuses closes the connection.

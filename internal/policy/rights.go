@@ -9,7 +9,9 @@ import (
 // Shared: never changed once made.
 type Rights struct {
 	superAdmin bool
-	byTenant   map[string][]string // permissions, sorted and distinct
+	// platform tells that what is said of "" counts.
+	platform bool
+	byTenant map[string][]string // permissions, sorted and distinct
 }
 
 // SuperAdminRights are all there are, everywhere.
@@ -30,6 +32,20 @@ func NewRights(byTenant map[string][]string) Rights {
 	return r
 }
 
+// applied are the kinds that a service may write (RULES G4).
+var applied = []string{"buckets", "issuers", "roles", "route-policies", "services"}
+
+// ApplyRights are those of a service that applies documents: in its own tenant, or on the
+// platform if it belongs to none (RULES G4).
+func ApplyRights(tenant string) Rights {
+	r := Rights{platform: true, byTenant: make(map[string][]string, 1)}
+	for _, kind := range applied {
+		r.byTenant[tenant] = append(r.byTenant[tenant], Read(kind), Write(kind))
+	}
+	slices.Sort(r.byTenant[tenant])
+	return r
+}
+
 // SuperAdmin reports whether these are the rights of a super-admin.
 func (r Rights) SuperAdmin() bool { return r.superAdmin }
 
@@ -40,7 +56,7 @@ func (r Rights) May(permission, tenant string) bool {
 		return true
 	}
 	_, found := slices.BinarySearch(r.byTenant[tenant], permission)
-	return found && tenant != ""
+	return found && (tenant != "" || r.platform)
 }
 
 // Anywhere reports whether the permission is held in some tenant.
