@@ -57,6 +57,8 @@ type Dir struct {
 	now    func() time.Time
 	locks  locks
 	known  *known
+	// chunk is chunkMax; a test has less.
+	chunk int
 	// step is told of each step of a write before it is taken; a test can end there.
 	step func(name string) error
 }
@@ -70,10 +72,10 @@ var _ s3api.Origin = (*Dir)(nil)
 // [countersign.Unsupported] (a file system that takes different names for the same),
 // [countersign.Unavailable].
 func Open(folder string, cfg Config) (*Dir, error) {
-	if err := os.Mkdir(folder, folderPerm); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(folder, folderPerm); err != nil && !errors.Is(err, fs.ErrExist) { //nolint:gosec // G703: the configuration names it
 		return nil, unusable("the folder of the bucket can't be made", err)
 	}
-	info, err := os.Lstat(folder)
+	info, err := os.Lstat(folder) //nolint:gosec // G703: the configuration names it
 	if err != nil {
 		return nil, unusable("the folder of the bucket can't be opened", err)
 	}
@@ -84,7 +86,10 @@ func Open(folder string, cfg Config) (*Dir, error) {
 	if err != nil {
 		return nil, unusable("the folder of the bucket can't be opened", err)
 	}
-	d := &Dir{root: root, bucket: cfg.Bucket, region: cfg.Region, now: cfg.Now, known: newKnown(knownMax), step: func(string) error { return nil }}
+	d := &Dir{
+		root: root, bucket: cfg.Bucket, region: cfg.Region, now: cfg.Now, known: newKnown(knownMax), chunk: chunkMax,
+		step: func(string) error { return nil },
+	}
 	if d.now == nil {
 		d.now = time.Now
 	}
@@ -171,7 +176,7 @@ func above(folder string) ([]fs.FileInfo, error) {
 		if real, err := filepath.EvalSymlinks(name); err == nil && !resolved {
 			name, resolved = real, true
 		}
-		if info, err := os.Stat(name); err == nil {
+		if info, err := os.Stat(name); err == nil { //nolint:gosec // G703: the configuration names it
 			found = append(found, info)
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return nil, err

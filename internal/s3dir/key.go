@@ -11,25 +11,31 @@ import (
 const (
 	maxKeyBytes     = 1024
 	maxSegmentBytes = 255
+	// maxSegments bounds the work that a key makes: every folder on its way is looked at.
+	maxSegments = 100
 )
 
 // checkKey refuses a key that has no one place in a folder (RULES F6). Only the last segment
 // may be empty: "folder/" is how clients of S3 make a folder.
 func checkKey(key string) error {
-	switch {
-	case key == "":
-		return refuse(s3api.InvalidArgument, "The key is empty.")
-	case len(key) > maxKeyBytes:
+	if len(key) > maxKeyBytes {
 		return refuse(s3api.KeyTooLong, "Your key is too long.")
-	case !utf8.ValidString(key):
-		return refuse(s3api.InvalidArgument, "The key is not UTF-8.")
-	case strings.ContainsAny(key, "\x00\\"):
-		return refuse(s3api.InvalidArgument, `The key holds NUL or "\".`)
 	}
-	return checkSegments(strings.TrimSuffix(key, "/"))
+	return checkPath(strings.TrimSuffix(key, "/"))
 }
 
-func checkSegments(path string) error {
+func isPath(text string) bool { return checkPath(text) == nil }
+
+func checkPath(path string) error {
+	switch {
+	case !utf8.ValidString(path):
+		return refuse(s3api.InvalidArgument, "The key is not UTF-8.")
+	case strings.ContainsAny(path, "\x00\\"):
+		return refuse(s3api.InvalidArgument, `The key holds NUL or "\".`)
+	}
+	if strings.Count(path, "/") >= maxSegments {
+		return refuse(s3api.KeyTooLong, "The key has more than 100 segments.")
+	}
 	for segment := range strings.SplitSeq(path, "/") {
 		switch {
 		case segment == "" || segment == "." || segment == "..":

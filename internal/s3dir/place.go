@@ -18,7 +18,7 @@ import (
 // Errors: fs.ErrNotExist.
 func (d *Dir) file(path string) (fs.FileInfo, error) {
 	if cut := strings.LastIndexByte(path, '/'); cut >= 0 {
-		if _, err := d.folder(path[:cut]); err != nil {
+		if err := d.folder(path[:cut]); err != nil {
 			return nil, err
 		}
 	}
@@ -32,22 +32,23 @@ func (d *Dir) file(path string) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// folder returns what lies at the path if it is a folder that is reached by folders alone.
+// folder reports whether a folder lies at the path that is reached by folders alone.
 //
 // Errors: fs.ErrNotExist.
-func (d *Dir) folder(path string) (info fs.FileInfo, err error) {
+func (d *Dir) folder(path string) error {
 	for i := range len(path) + 1 {
 		if i < len(path) && path[i] != '/' {
 			continue
 		}
-		if info, err = d.root.Lstat(path[:i]); err != nil {
-			return nil, absent(err)
+		info, err := d.root.Lstat(path[:i])
+		if err != nil {
+			return absent(err)
 		}
 		if !info.IsDir() {
-			return nil, fs.ErrNotExist
+			return fs.ErrNotExist
 		}
 	}
-	return info, nil
+	return nil
 }
 
 // absent makes one error of those that say that there is no such file.

@@ -3,6 +3,7 @@ package s3dir
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"encoding/xml"
@@ -37,10 +38,7 @@ const uploadIDBytes = 8 + 16
 
 func (d *Dir) newUploadID() string {
 	id := make([]byte, uploadIDBytes)
-	now := uint64(d.now().UnixNano()) //nolint:gosec // it is after 1970
-	for i := range 8 {
-		id[i] = byte(now >> (56 - 8*i))
-	}
+	binary.BigEndian.PutUint64(id, uint64(d.now().UnixNano())) //nolint:gosec // it is after 1970
 	_, _ = rand.Read(id[8:])
 	return hex.EncodeToString(id)
 }

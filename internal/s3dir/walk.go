@@ -58,7 +58,7 @@ type found struct {
 func (d *Dir) walk(prefix, marker string) (*walker, error) {
 	w := &walker{d: d, prefix: prefix, marker: marker}
 	folders, _ := splitKey(prefix)
-	if folders != "" && checkSegments(strings.TrimSuffix(folders, "/")) != nil {
+	if folders != "" && !isPath(strings.TrimSuffix(folders, "/")) {
 		return w, nil // no key looks so
 	}
 	return w, w.enter(folders)
@@ -101,6 +101,9 @@ func (w *walker) next(ctx context.Context) (found, bool, error) {
 // wants says whether a name of the folder can be, or lead to, a key that is looked for.
 func (w *walker) wants(l *level, sort string, folder bool) bool {
 	key := l.prefix + sort
+	if len(key) > maxKeyBytes {
+		return false
+	}
 	if !strings.HasPrefix(key, w.prefix) && (!folder || !strings.HasPrefix(w.prefix, key)) {
 		return false
 	}
@@ -109,7 +112,11 @@ func (w *walker) wants(l *level, sort string, folder bool) bool {
 
 // fill reads the folder for the names behind the last one, and keeps the first of them.
 func (w *walker) fill(l *level) error {
-	limit := max(chunkMax>>(len(w.levels)/2), chunkMin)
+	if strings.Count(l.prefix, "/") >= maxSegments {
+		l.complete = true // nothing there has a key
+		return nil
+	}
+	limit := max(w.d.chunk>>(len(w.levels)/2), min(chunkMin, w.d.chunk))
 	c := chunk{limit: limit, names: l.names[:0:0], complete: true}
 	plain := strings.TrimSuffix(l.prefix, "/")
 	if plain == "" {
@@ -145,7 +152,7 @@ type source struct {
 // none, and neither is what no key can be.
 func plainName(entry fs.DirEntry, folder string) (name, bool) {
 	text := entry.Name()
-	if checkKey(text) != nil || folder == "." && text == Hidden {
+	if !isPath(text) || folder == "." && text == Hidden {
 		return name{}, false
 	}
 	path := text
@@ -162,7 +169,7 @@ func moreName(entry fs.DirEntry, folder string) (name, bool) {
 		letter = moreFolderLetter
 	}
 	short, ok := strings.CutPrefix(text, letter)
-	if !ok || short != "" && checkKey(short) != nil {
+	if !ok || short != "" && !isPath(short) {
 		return name{}, false
 	}
 	return nameOf(entry, short, folder+"/"+text)
@@ -222,7 +229,7 @@ func (c *chunk) shrink() {
 // or no folder, has none.
 func (d *Dir) entries(path string, each func(fs.DirEntry)) error {
 	if path != "." {
-		if _, err := d.folder(path); err != nil {
+		if err := d.folder(path); err != nil {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil
 			}
