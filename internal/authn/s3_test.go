@@ -27,9 +27,11 @@ type s3Rig struct {
 	sealer *session.Sealer
 }
 
-func newS3Rig(tb testing.TB) *s3Rig {
+func newS3Rig(tb testing.TB) *s3Rig { return newS3RigAt(tb, start) }
+
+func newS3RigAt(tb testing.TB, at time.Time) *s3Rig {
 	tb.Helper()
-	rig := &s3Rig{Parts: fixture.Open(tb, fixture.Config{Start: start})}
+	rig := &s3Rig{Parts: fixture.Open(tb, fixture.Config{Start: at})}
 	rig.sealer = session.New(session.Config{Keys: rig.Keys, DeploymentID: "0123456789abcdef", Now: rig.Clock.Now})
 	var err error
 	if rig.s3, err = authn.NewS3(authn.S3Config{Sealer: rig.sealer, Registry: rig.Registry, Now: rig.Clock.Now}); err != nil {
