@@ -3,6 +3,7 @@
 # make lint        formatting, vet, golangci-lint, the layers
 # make fuzz        every fuzz target, FUZZTIME each
 # make bench       the table of speed and memory, as ratios in one run
+# make soak        the S3 gateway under a mixed load while its origin dies: SOAK="-requests 20000"
 # make build       ./countersign, a release build
 SHELL       := /bin/bash
 GO          ?= go
@@ -12,7 +13,7 @@ export PATH := $(TOOLS)/bin:$(PATH)
 # Release builds need no C compiler; the race detector does: the targets say which.
 export CGO_ENABLED ?= 0
 
-.PHONY: test test-quick lint fuzz bench build tools race clients
+.PHONY: test test-quick lint fuzz bench soak build tools race clients
 
 test: tools
 	$(MAKE) --no-print-directory lint
@@ -52,3 +53,8 @@ fuzz:
 
 bench: build
 	scripts/bench.sh
+
+# Ends with an error if a byte was wrong or something leaked. Not part of `make test`.
+soak: build
+	@test -x .tools/bin/versitygw || scripts/install-tools.sh $(TOOLS)
+	$(GO) run ./test/soak $(SOAK)
