@@ -92,12 +92,13 @@ const (
 	ReasonSessionRevoked      Reason = "session_revoked"
 	ReasonSessionTooLarge     Reason = "session_too_large"    // its sealed token would be over 2 KiB
 	ReasonAccessKeyMalformed  Reason = "access_key_malformed" // no id of a session's, or one that comes without a token
+	ReasonAccessKeyUnknown    Reason = "access_key_unknown"   // no long-lived key has that id
 	ReasonHeaderUnsigned      Reason = "header_unsigned"      // a header that a request signature has to cover
 	ReasonCredentialScope     Reason = "credential_scope"     // signed for another service or region
 	ReasonClockSkewed         Reason = "clock_skewed"
 	ReasonBodyMismatch        Reason = "body_mismatch"
 	ReasonChecksumMismatch    Reason = "checksum_mismatch" // the body does not have the checksum that came with it
-	ReasonTrustProof          Reason = "trust_proof" // the statement is about another kind of proof
+	ReasonTrustProof          Reason = "trust_proof"       // the statement is about another kind of proof
 	ReasonTrustIssuer         Reason = "trust_issuer"
 	ReasonTrustAudience       Reason = "trust_audience"
 	ReasonTrustAccount        Reason = "trust_account"

@@ -22,6 +22,10 @@
 // settings, so that the hashes outlive the master key. A store from before that value gets
 // the key that was derived from its master key then.
 //
+// The secrets of access keys for the S3 gateway are sealed one by one, each bound to its
+// service, role and end (RULES F7): what signs requests has to be known again, so a hash
+// would not do.
+//
 // It does not mint tokens (package token), does not verify them (package verify) and
 // does not serve the JWK set (package oauth).
 //

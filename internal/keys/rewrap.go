@@ -142,6 +142,10 @@ func (r *Ring) RewrapIn(ctx context.Context, tx store.Tx) (count int, err error)
 			count++
 		}
 	}
+	accessKeys, err := r.rewrapAccessKeys(ctx, tx)
+	if err != nil {
+		return 0, err
+	}
 	again, err := r.rewrapSecretKey(ctx, tx)
 	if err != nil {
 		return 0, fmt.Errorf("rewrap the key of client secrets: %w", err)
@@ -149,7 +153,7 @@ func (r *Ring) RewrapIn(ctx context.Context, tx store.Tx) (count int, err error)
 	if err := tx.SetMeta(ctx, metaMasterCheck, r.cfg.check(r.cfg.Master)); err != nil {
 		return 0, fmt.Errorf("note the master key: %w", err)
 	}
-	return count + again, nil
+	return count + accessKeys + again, nil
 }
 
 // reseal returns the value under the master key; nil when it is so already.

@@ -28,6 +28,7 @@
 //	unknown      key: name; until Forget or a minute, 10,000 names; one read each
 //	roles        key: name; until Forget or a change; 10,000, then one takes the place of any
 //	buckets      key: name; likewise, 20,000
+//	access keys  key: access key id; likewise, 20,000, with their secrets
 //	revocations  key: what they name; until 5 minutes past their end; what the store has
 //	feed         key: number; likewise
 //	quotas       key: service uid; one minute; the services with a quota that got tokens

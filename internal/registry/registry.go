@@ -41,6 +41,8 @@ type Config struct {
 	OnChange func(store.Change)
 	// Paths make the paths of buckets absolute.
 	Paths hostpath.Paths
+	// OpenAccessKey opens the secret of an access key; nil = none is served.
+	OpenAccessKey func(store.AccessKey) (countersign.Secret, error)
 	// Logger hears when the store is lost and found again; nil = slog.Default().
 	Logger *slog.Logger
 }
@@ -90,7 +92,10 @@ type Registry struct {
 	userRoles   views[UserRole]
 	tenants     views[tenant]
 	buckets     views[Bucket]
+	accessKeys  views[AccessKey]
 	paths       hostpath.Paths
+
+	openAccessKey func(store.AccessKey) (countersign.Secret, error)
 	// serviceTrusts are compiled from what the services say.
 	serviceTrusts serviceTrusts
 
@@ -121,7 +126,7 @@ func New(ctx context.Context, cfg Config) (*Registry, error) {
 	r := &Registry{
 		store: cfg.Store, now: cfg.Now, logger: cfg.Logger, onChange: cfg.OnChange,
 		shared: cfg.Shared, serveStale: cfg.ServeStale, pollEvery: cfg.Poll, staleAfter: cfg.MaxStaleness,
-		paths: cfg.Paths, seed: maphash.MakeSeed(), shards: make([]shard, count), poked: make(chan struct{}, 1),
+		paths: cfg.Paths, openAccessKey: cfg.OpenAccessKey, seed: maphash.MakeSeed(), shards: make([]shard, count), poked: make(chan struct{}, 1),
 	}
 	for i := range r.shards {
 		r.shards[i].init(cfg.MaxServices/count, maxEntries/count, maxUnknown/count, r.seed, &r.lists)
@@ -228,6 +233,8 @@ func (r *Registry) forgetObject(kind, name string) {
 		r.tenants.forget(name)
 	case resource.KindBucket:
 		r.buckets.forget(name)
+	case kindAccessKey:
+		r.accessKeys.forget(name)
 	}
 }
 
@@ -243,6 +250,7 @@ func (r *Registry) forgetAll() {
 	r.userRoles.forgetAll()
 	r.tenants.forgetAll()
 	r.buckets.forgetAll()
+	r.accessKeys.forgetAll()
 }
 
 // Len returns how many services are held in memory.

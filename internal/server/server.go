@@ -143,7 +143,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	s.registry, err = registry.New(ctx, registry.Config{
 		Store: s.store, Shared: s.shared(), MaxStaleness: s.cfg.Revocation.MaxStaleness, ServeStale: s.cfg.Revocation.ServeStale,
-		Paths: s.paths(), OnChange: s.changed, Logger: s.logger, Now: s.now,
+		Paths: s.paths(), OpenAccessKey: s.keys.OpenAccessKey, OnChange: s.changed, Logger: s.logger, Now: s.now,
 	})
 	if err != nil {
 		return err
