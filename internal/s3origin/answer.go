@@ -73,7 +73,7 @@ func (o *Origin) answer(c *call, e *exchange) (*s3api.Response, error) {
 		e.end()
 		return nil, reply(errEndless)
 	}
-	resp.Body = newStream(e)
+	resp.Body = newStream(e, o.stallTimeout)
 	return resp, nil
 }
 
@@ -92,11 +92,12 @@ type stream struct {
 	body   io.ReadCloser
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
+	after  time.Duration
 }
 
-func newStream(e *exchange) *stream {
-	s := &stream{body: e.Body, cancel: e.cancel}
-	s.timer = time.AfterFunc(stallTimeout, func() { e.cancel(errStalled) })
+func newStream(e *exchange, after time.Duration) *stream {
+	s := &stream{body: e.Body, cancel: e.cancel, after: after}
+	s.timer = time.AfterFunc(after, func() { e.cancel(errStalled) })
 	s.timer.Stop()
 	return s
 }
@@ -104,7 +105,7 @@ func newStream(e *exchange) *stream {
 // Read implements io.Reader. It fails where the store breaks off: net/http knows the length,
 // or the chunk that ends.
 func (s *stream) Read(p []byte) (int, error) {
-	s.timer.Reset(stallTimeout)
+	s.timer.Reset(s.after)
 	n, err := s.body.Read(p)
 	s.timer.Stop()
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -62,6 +62,8 @@ type Origin struct {
 	credentials Credentials
 	transport   *egress.Stream
 	now         func() time.Time
+	// headerTimeout and stallTimeout are the constants of that name.
+	headerTimeout, stallTimeout time.Duration
 }
 
 // New returns an origin; it asks nobody.
@@ -90,6 +92,7 @@ func New(cfg OriginConfig) (*Origin, error) {
 	}
 	o := &Origin{
 		store: cfg.Store, base: url.URL{Scheme: u.Scheme, Host: u.Host}, path: "/" + cfg.Store.Bucket + "/", plain: plain,
+		headerTimeout: headerTimeout, stallTimeout: stallTimeout,
 		bucket: cfg.Bucket, url: strings.TrimSuffix(cfg.URL, "/"), credentials: cfg.Credentials, transport: cfg.Transport, now: cfg.Now,
 	}
 	if cfg.Store.VirtualHost {

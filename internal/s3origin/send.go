@@ -57,7 +57,7 @@ func (o *Origin) exchange(ctx context.Context, c *call, sign func(context.Contex
 	}
 	var timer *time.Timer
 	if !c.op.slow && c.payload.from == nil {
-		timer = time.AfterFunc(headerTimeout, func() { cancel(errSlow) })
+		timer = time.AfterFunc(o.headerTimeout, func() { cancel(errSlow) })
 	}
 	resp, err := o.transport.RoundTrip(request)
 	if timer != nil {

@@ -1,0 +1,48 @@
+package s3origin
+
+import (
+	"context"
+	"time"
+)
+
+// SetTimeouts changes how long the origin waits.
+func (o *Origin) SetTimeouts(header, stall time.Duration) {
+	o.headerTimeout, o.stallTimeout = header, stall
+}
+
+// CutPrefix, EncodeQuery and EscapeKey are what their names say.
+var (
+	CutPrefix   = cutPrefix
+	CheckPrefix = checkPrefix
+	CheckKey    = checkKey
+	EscapeKey   = escapeKey
+)
+
+// MaxOrigins bounds a pool.
+const MaxOrigins = maxOrigins
+
+// Ambient returns the pool's own credentials.
+func (p *Pool) Ambient() Credentials { return p.ambient }
+
+// Settle waits until no renewal runs.
+func (p *Pool) Settle(ctx context.Context) error {
+	p.ambient.mu.Lock()
+	running := p.ambient.running
+	p.ambient.mu.Unlock()
+	if running == nil {
+		return nil
+	}
+	select {
+	case <-running.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Len is how many origins a pool keeps.
+func (p *Pool) Len() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.order.Len()
+}
