@@ -93,6 +93,7 @@ const (
 	ReasonSessionTooLarge     Reason = "session_too_large"    // its sealed token would be over 2 KiB
 	ReasonAccessKeyMalformed  Reason = "access_key_malformed" // no id of a session's, or one that comes without a token
 	ReasonAccessKeyUnknown    Reason = "access_key_unknown"   // no long-lived key has that id
+	ReasonAccessKeyEnded      Reason = "access_key_ended"     // revoked, or its service, role or trust is another one now
 	ReasonHeaderUnsigned      Reason = "header_unsigned"      // a header that a request signature has to cover
 	ReasonCredentialScope     Reason = "credential_scope"     // signed for another service or region
 	ReasonClockSkewed         Reason = "clock_skewed"

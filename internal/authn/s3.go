@@ -52,9 +52,10 @@ type S3Options struct {
 
 // S3Caller is who signed a request of S3, and what they may do as of now.
 type S3Caller struct {
-	// Session is nil for an access key.
-	Session *Session
-	Role    *registry.Role
+	// Session is nil for an access key, and AccessKey for a session.
+	Session   *Session
+	AccessKey *registry.AccessKey
+	Role      *registry.Role
 
 	signed      *sigv4.Request
 	secret      countersign.Secret
@@ -70,7 +71,7 @@ type S3Caller struct {
 // served as anonymous. Every other error is a failed proof (RULES F2).
 //
 // Errors: countersign.Unauthenticated, BadHeader, Invalid, BadClient (an access key that is not
-// known, a session that does not open), BadSignature, BodyMismatch (an unsigned body that is not
+// known or has ended, a session that does not open), BadSignature, BodyMismatch (an unsigned body that is not
 // allowed), Skewed, Expired, BadToken (revoked, or its role or trust is another one now), Denied
 // (a template of the role has no value), Unavailable.
 // Source: AWS SigV4, "Authenticating requests"; RULES F2, F3, F4.
@@ -78,6 +79,9 @@ func (a *S3) Authenticate(r *http.Request, o S3Options) (*S3Caller, error) {
 	signed, err := sigv4.Parse(r, sigv4.ParseOptions{Path: sigv4.PathObject})
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it has its words
+	}
+	if strings.HasPrefix(signed.AccessKeyID, prefixAccessKey) {
+		return a.accessKey(r.Context(), signed, o)
 	}
 	return a.session(r.Context(), signed, o)
 }

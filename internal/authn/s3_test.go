@@ -201,8 +201,8 @@ func TestRuleF2FailedMaterialIsNeverAnonymous(t *testing.T) {
 			r.Header.Set("Authorization", "AWS4-ECDSA-P256-SHA256 x")
 			return r
 		},
-		"two headers": func(r *http.Request) *http.Request {
-			r = rig.get(t, c)
+		"two headers": func(*http.Request) *http.Request {
+			r := rig.get(t, c)
 			r.Header.Add("Authorization", r.Header.Get("Authorization"))
 			return r
 		},
