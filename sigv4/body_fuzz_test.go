@@ -3,6 +3,8 @@ package sigv4_test
 import (
 	"bytes"
 	"io"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -129,6 +131,38 @@ func BenchmarkBodySmall(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
+		})
+	}
+}
+
+// BenchmarkBodyOpen is the memory of a body that is half read; goal ≤ 256 KiB a stream, with
+// all that is around it.
+func BenchmarkBodyOpen(b *testing.B) {
+	const streams = 500
+	for _, chunk := range []int{64 << 10, 128 << 10, 1 << 20} {
+		b.Run(strconv.Itoa(chunk>>10)+"KiB", func(b *testing.B) {
+			sent := sendBody(b, sigv4.StreamingPayload, make([]byte, 4*chunk), chunk)
+			var before, after runtime.MemStats
+			for b.Loop() {
+				runtime.GC()
+				runtime.ReadMemStats(&before)
+				open := make([]*sigv4.Body, streams)
+				small := make([]byte, 100)
+				for i := range open {
+					body, err := sent.request.Body(bytes.NewReader(sent.wire), sent.options)
+					if err != nil {
+						b.Fatal(err)
+					}
+					if _, err := body.Read(small); err != nil {
+						b.Fatal(err)
+					}
+					open[i] = body
+				}
+				runtime.GC()
+				runtime.ReadMemStats(&after)
+				runtime.KeepAlive(open)
+			}
+			b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/streams, "B/stream")
 		})
 	}
 }
