@@ -67,6 +67,27 @@ func (a *Admin) UserTenants(ctx context.Context, actor Actor, id string) ([]stor
 	return records, describeUser(err)
 }
 
+// FindUsers returns the records that have one of the values, of every tenant: for services
+// that look people up.
+//
+// Errors: countersign.Invalid (more than 1000 values), countersign.Unavailable.
+func (a *Admin) FindUsers(ctx context.Context, field store.UserField, values []string) ([]store.User, error) {
+	users, err := a.store.FindUsers(ctx, field, values)
+	return users, describeUser(err)
+}
+
+// IsMember reports whether a user was made a member of a tenant here, and not kept out.
+//
+// Errors: countersign.Unavailable.
+func (a *Admin) IsMember(ctx context.Context, id, tenant string) (bool, error) {
+	u, err := a.registry.User(ctx, id)
+	if err != nil {
+		return false, describeUser(err)
+	}
+	record, ok := u.Record(tenant)
+	return ok && !record.Disabled, nil
+}
+
 // AddUser makes a user a member of a tenant or, with tenant "", known on the platform. Who
 // is one already is returned as they are.
 //

@@ -40,11 +40,26 @@ type Config struct {
 	// Folder: the folder of the config file, or the working directory without one.
 	AllowedPaths []string
 	Folder       string
+	IAM          IAM
+	Directories  Directories
 	// ExposeReasons adds "reason" to what denied callers get.
 	ExposeReasons bool
 	Ops           Ops
 	// Warnings are for the log: unknown COUNTERSIGN_ variables.
 	Warnings []string
+}
+
+// IAM: Mode is forward (default), where users come by their own tokens, or s2s, where a
+// service with the scope iam:admin comes with them.
+type IAM struct{ Mode string }
+
+// Directories are where people are looked up: Local keeps what users are called in the store,
+// Cognito are ids of user pools, asked with the machine's AWS credentials, and
+// CognitoEndpoint is a base URL instead of AWS's, for tests.
+type Directories struct {
+	Local           bool
+	Cognito         []string
+	CognitoEndpoint string
 }
 
 // Listen holds host:port addresses.
@@ -139,6 +154,7 @@ func defaults() Config {
 		STS:       STS{MaxSessionDuration: maxSession},
 
 		Revocation: Revocation{MaxStaleness: 10 * time.Minute},
+		IAM:        IAM{Mode: "forward"},
 		Audit:      Audit{SpoolBytes: 256 << 20},
 		Limits: Limits{
 			Connections: 16384, Concurrency: 4096, RequestsPerAddress: 2000, RequestsPerIdentity: 2000,

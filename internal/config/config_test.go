@@ -46,6 +46,7 @@ func TestLoadWithoutAnything(t *testing.T) {
 		STS:        STS{MaxSessionDuration: 12 * time.Hour},
 		Revocation: Revocation{MaxStaleness: 10 * time.Minute},
 		Audit:      Audit{SpoolBytes: 256 << 20},
+		IAM:        IAM{Mode: "forward"},
 		Limits: Limits{
 			Connections: 16384, Concurrency: 4096, RequestsPerAddress: 2000, RequestsPerIdentity: 2000,
 			HeaderBytes: 32 << 10, BodyBytes: 16 << 20,
@@ -85,6 +86,8 @@ limits:
 s3: {url: "https://s3.example.com:9000", domain: s3.example.com}
 resources: [./resources, /etc/countersign/more.yaml]
 allowed_paths: [./data, /srv/objects/]
+iam: {mode: s2s}
+directories: {local: true, cognito: [us-east-1_AbCdEf, us-gov-west-1_x1], cognito_endpoint: "http://127.0.0.1:5000"}
 expose_reasons: true
 ops: {pprof: true}
 `)
@@ -114,6 +117,9 @@ ops: {pprof: true}
 		S3:           S3{URL: "https://s3.example.com:9000", Domain: "s3.example.com"},
 		Resources:    []string{filepath.Join(dir, "resources"), "/etc/countersign/more.yaml"},
 		AllowedPaths: []string{filepath.Join(dir, "data"), "/srv/objects"},
+
+		IAM:         IAM{Mode: "s2s"},
+		Directories: Directories{Local: true, Cognito: []string{"us-east-1_AbCdEf", "us-gov-west-1_x1"}, CognitoEndpoint: "http://127.0.0.1:5000"},
 
 		ExposeReasons: true, Ops: Ops{Pprof: true},
 	}
@@ -313,7 +319,7 @@ func TestLaterKeysAreRefused(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Load("", []string{"COUNTERSIGN_IAM_MODE=x"}); !errors.Is(err, countersign.Unsupported) {
+	if _, err := Load("", []string{"COUNTERSIGN_KEYS_MASTER_AWS_KMS_REGION=x"}); !errors.Is(err, countersign.Unsupported) {
 		t.Errorf("below a later section: got %v", err)
 	}
 }

@@ -142,6 +142,19 @@ var keyTable = []key{
 	{"allowed_paths", kindList, "a list of folders, none of them the whole file system", func(c *Config, v value) bool {
 		return setPaths(&c.AllowedPaths, v) && !slices.ContainsFunc(c.AllowedPaths, func(path string) bool { return filepath.Dir(path) == path })
 	}},
+	{"iam.mode", kindText, "forward or s2s", func(c *Config, v value) bool {
+		c.IAM.Mode = v.text
+		return v.text == "forward" || v.text == "s2s"
+	}},
+	{"directories.local", kindBool, "true or false", func(c *Config, v value) bool { return setBool(&c.Directories.Local, v) }},
+	{"directories.cognito", kindList, "a list of ids of user pools, as us-east-1_AbCdEf", func(c *Config, v value) bool {
+		c.Directories.Cognito = v.items
+		return !slices.ContainsFunc(v.items, func(id string) bool { return !isUserPool(id) })
+	}},
+	{"directories.cognito_endpoint", kindText, "a base URL: https, or http on loopback, without path, query and user", func(c *Config, v value) bool {
+		c.Directories.CognitoEndpoint = v.text
+		return v.text == "" || isEndpoint(v.text)
+	}},
 	{"expose_reasons", kindBool, "true or false", func(c *Config, v value) bool { return setBool(&c.ExposeReasons, v) }},
 	{"ops.pprof", kindBool, "true or false", func(c *Config, v value) bool { return setBool(&c.Ops.Pprof, v) }},
 }
@@ -149,7 +162,7 @@ var keyTable = []key{
 // laterKeys are keys and sections that later versions serve. They are refused rather
 // than ignored: whoever writes one relies on it.
 var laterKeys = []string{
-	"listen.ext_authz", "iam", "audit.retention",
+	"listen.ext_authz", "audit.retention",
 	"audit.checkpoint_sink", "tls.client_ca_file", "keys.master.aws_kms",
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -160,6 +161,11 @@ func isDomain(text string) bool {
 	_, err := netip.ParseAddr(text)
 	return err != nil && len(text) <= 253 && isHost(text) && (strings.Contains(text, ".") || text == "localhost")
 }
+
+var userPool = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]_[A-Za-z0-9]{1,55}$`)
+
+// isUserPool takes the id of a Cognito user pool, which begins with its region.
+func isUserPool(text string) bool { return userPool.MatchString(text) }
 
 // isServerID takes what can stand in a signed header.
 func isServerID(text string) bool {

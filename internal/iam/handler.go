@@ -14,6 +14,7 @@ import (
 	"github.com/countersign/countersign/internal/admin"
 	"github.com/countersign/countersign/internal/audit"
 	"github.com/countersign/countersign/internal/authn"
+	"github.com/countersign/countersign/internal/directory"
 	"github.com/countersign/countersign/internal/iamclient"
 	"github.com/countersign/countersign/internal/keys"
 	"github.com/countersign/countersign/internal/web"
@@ -27,6 +28,8 @@ type Config struct {
 	// Keys sign the route policies that receivers fetch, as those of Issuer.
 	Keys   *keys.Ring
 	Issuer string
+	// Directories are asked for people, in this order; none = nobody is found.
+	Directories []directory.Directory
 	// Mode is what user routes want; "" = Forward.
 	Mode Mode
 	// ExposeReasons adds the reason to what refused callers over TCP get; the Unix
@@ -48,6 +51,8 @@ type API struct {
 	audit         *audit.Log
 	exposeReasons bool
 	mode          Mode
+	directories   []directory.Directory
+	local         *directory.Local // nil = there is none
 	logger        *slog.Logger
 	now           func() time.Time
 	keys          *keys.Ring
@@ -84,6 +89,12 @@ func New(cfg Config) (*API, error) {
 		mode: cfg.Mode, exposeReasons: cfg.ExposeReasons, logger: cfg.Logger, now: cfg.Now, keys: cfg.Keys, issuer: cfg.Issuer,
 		batches: newBatches(maxBatches), backup: backups{write: cfg.Backup},
 	}
+	a.directories = cfg.Directories
+	for _, d := range cfg.Directories {
+		if local, ok := d.(*directory.Local); ok {
+			a.local = local
+		}
+	}
 	a.stopping, a.stop = context.WithCancel(context.Background())
 	return a, nil
 }
@@ -114,6 +125,8 @@ func (a *API) Routes() []Route {
 		"GET /admin/audit/events":               operation(a, a.administrator, "audit.query", parseAuditQuery, a.queryAudit),
 		"POST /admin/audit/verify":              operation(a, a.administrator, "audit.verify", parseVerifyAudit, a.verifyAudit),
 		"GET /admin/backup":                     a.writeBackup,
+		"POST /system/users/query":              a.queryUsers,
+		"POST /system/enrich":                   a.enrich,
 		"POST /system/audit/events":             a.report,
 		"GET /system/route-policies/{service}":  a.routePolicies,
 	}

@@ -131,3 +131,61 @@ type SessionList struct {
 	Items         []Session `json:"items"`
 	NextPageToken string    `json:"next_page_token"`
 }
+
+// QueryUsers is the body of POST /system/users/query: either people by Ids, Emails and
+// Usernames, or those who fit Filter, a page at a time.
+type QueryUsers struct {
+	// IDs are user ids as everywhere in this API, or the subjects of an upstream directory.
+	IDs       []string `json:"ids,omitempty"`
+	Emails    []string `json:"emails,omitempty"`
+	Usernames []string `json:"usernames,omitempty"`
+	// Filter: all must hold. Directory names one where there are several.
+	Filter    []UserFilter `json:"filter,omitempty"`
+	Directory string       `json:"directory,omitempty"`
+	// Tenant is for services of the platform; one of a tenant asks for its own alone.
+	Tenant    string `json:"tenant,omitempty"`
+	PageSize  int    `json:"page_size,omitempty"`
+	PageToken string `json:"page_token,omitempty"`
+}
+
+// UserFilter is one condition: field is subject, username, email, display_name or enabled;
+// op is eq or prefix.
+type UserFilter struct {
+	Field string `json:"field"`
+	Op    string `json:"op"`
+	Value string `json:"value"`
+}
+
+// DirectoryUser is what a directory says of somebody.
+type DirectoryUser struct {
+	ID      string `json:"id"`
+	Issuer  string `json:"issuer"`
+	Subject string `json:"subject"`
+	// Directory is where it was found; "" = nothing but the id is known.
+	Directory   string `json:"directory"`
+	Username    string `json:"username,omitempty"`
+	Email       string `json:"email,omitempty"`
+	DisplayName string `json:"display_name,omitempty"`
+	Enabled     bool   `json:"enabled"`
+	Tenant      string `json:"tenant,omitempty"`
+}
+
+// UserResult answers one value: exactly one of ID, Email and Username is set.
+type UserResult struct {
+	ID       string `json:"id,omitempty"`
+	Email    string `json:"email,omitempty"`
+	Username string `json:"username,omitempty"`
+	// Users have the value; by an address there may be several.
+	Users []DirectoryUser `json:"users"`
+	// Error is "not_found", or "upstream_unavailable" where a directory did not answer: then
+	// Users may be incomplete.
+	Error string `json:"error,omitempty"`
+}
+
+// QueriedUsers answers [QueryUsers]. Results are in the order of the request: ids, emails,
+// usernames; Users are those of a search.
+type QueriedUsers struct {
+	Results       []UserResult    `json:"results,omitempty"`
+	Users         []DirectoryUser `json:"users,omitempty"`
+	NextPageToken string          `json:"next_page_token"`
+}

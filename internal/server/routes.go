@@ -32,6 +32,12 @@ import (
 //	GET  /api/iam/v1/admin/audit/events                 iam    audit query
 //	POST /api/iam/v1/admin/audit/verify                 iam    audit verify
 //	GET  /api/iam/v1/admin/backup                       iam    backup
+//	     /api/iam/v1/admin/user-roles…                  iam    user roles by collection
+//	     /api/iam/v1/admin/users[/ID[/roles/ROLE]]      iam    users and their roles
+//	     /api/iam/v1/tenants[/ID]                       iam    tenants
+//	GET  /api/iam/v1/me[/tenants]                       iam    who calls
+//	POST /api/iam/v1/system/users/query                 iam    people of the directories
+//	POST /api/iam/v1/system/enrich                      iam    what is true of a user's token
 //	POST /api/iam/v1/system/audit/events                iam    receivers report
 //	GET  /api/iam/v1/system/route-policies/SERVICE      iam    receivers fetch
 func (s *Server) routes() (*http.ServeMux, error) {
@@ -45,7 +51,7 @@ func (s *Server) routes() (*http.ServeMux, error) {
 		return nil, err
 	}
 	s.iam, err = iam.New(iam.Config{
-		Authn: s.authn, Admin: s.admin, Audit: s.audit, Keys: s.keys, Issuer: s.issuer, Backup: s.backup, ExposeReasons: s.cfg.ExposeReasons, Logger: s.logger, Now: s.now,
+		Authn: s.authn, Admin: s.admin, Audit: s.audit, Keys: s.keys, Issuer: s.issuer, Backup: s.backup, Mode: iam.Mode(s.cfg.IAM.Mode), Directories: s.directories, ExposeReasons: s.cfg.ExposeReasons, Logger: s.logger, Now: s.now,
 	})
 	if err != nil {
 		return nil, err

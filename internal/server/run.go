@@ -122,6 +122,7 @@ func (s *Server) Close(ctx context.Context) error {
 		s.oauth.Close()
 	}
 	s.closeTrust()
+	s.closeDirectories()
 	if s.origins != nil {
 		errs = append(errs, s.origins.Close())
 	}

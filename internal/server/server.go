@@ -24,6 +24,7 @@ import (
 	"github.com/countersign/countersign/internal/backup"
 	"github.com/countersign/countersign/internal/broker"
 	"github.com/countersign/countersign/internal/config"
+	"github.com/countersign/countersign/internal/directory"
 	"github.com/countersign/countersign/internal/iam"
 	"github.com/countersign/countersign/internal/keys"
 	"github.com/countersign/countersign/internal/oauth"
@@ -90,8 +91,10 @@ type Server struct {
 	origins    *folders
 	oauth      *oauth.Handler
 	iam        *iam.API
-	mux        *http.ServeMux
-	tls        *tls.Config // nil = plain HTTP
+	// directories are where people are looked up.
+	directories []directory.Directory
+	mux         *http.ServeMux
+	tls         *tls.Config // nil = plain HTTP
 
 	// staleKeys: another process changed the keys; wake is sent to then.
 	staleKeys atomic.Bool
@@ -237,14 +240,17 @@ func (s *Server) openServices() (err error) {
 	if s.minter, err = token.New(token.Config{Issuer: s.issuer, Keys: s.keys, Lifetime: s.cfg.Tokens.Lifetime, Now: s.now}); err != nil {
 		return err
 	}
-	if s.admin, err = admin.New(admin.Config{Store: s.store, Audit: s.audit, Registry: s.registry, Keys: s.keys, Issuer: s.issuer, Paths: s.paths(), PendingFile: s.folder.file("pending.json"), Now: s.now}); err != nil {
-		return err
-	}
-	local := uint32(os.Geteuid()) //nolint:gosec // G115: user ids are 32 bits wide
-	if s.authn, err = authn.New(authn.Config{Issuer: s.issuer, Keys: s.keys, Registry: s.registry, LocalUID: local, Now: s.now}); err != nil {
+	if s.admin, err = admin.New(admin.Config{Store: s.store, Audit: s.audit, Registry: s.registry, Keys: s.keys, Issuer: s.issuer, LocalDirectory: s.cfg.Directories.Local, Paths: s.paths(), PendingFile: s.folder.file("pending.json"), Now: s.now}); err != nil {
 		return err
 	}
 	if err = s.openTrust(); err != nil {
+		return err
+	}
+	local := uint32(os.Geteuid()) //nolint:gosec // G115: user ids are 32 bits wide
+	if s.authn, err = authn.New(authn.Config{Issuer: s.issuer, Keys: s.keys, Registry: s.registry, Users: s.web, LocalUID: local, Now: s.now}); err != nil {
+		return err
+	}
+	if err = s.openDirectories(); err != nil {
 		return err
 	}
 	if s.mux, err = s.routes(); err != nil {
