@@ -9,6 +9,7 @@ import (
 
 type assumeCommand struct {
 	login
+	s3Gateway
 	Role   string `required:"" help:"The role, by its name or its ARN." placeholder:"ROLE"`
 	Output string `help:"env, json or process (for credential_process in an AWS config file)." default:"env" enum:"env,json,process"`
 }
@@ -16,6 +17,10 @@ type assumeCommand struct {
 // Help implements kong.HelpProvider.
 func (assumeCommand) Help() string {
 	return loginHelp + `
+With --output env it also says where the credentials are good: our STS and, where it is
+known, our S3 gateway. AWS CLIs before 2.13 and 1.29 and boto3 before 1.28 do not read that,
+and need --endpoint-url or countersign exec.
+
 Example:
   eval "$(countersign assume --role document-writer --web-identity-token-file token.jwt)"
   COUNTERSIGN_CLIENT_SECRET_FILE=nightly.secret countersign assume --service nightly --role document-writer --output json
@@ -41,7 +46,33 @@ func (c *assumeCommand) Run(ctx context.Context, p *Process) error {
 	if err != nil {
 		return err
 	}
-	return printCredentialsAs(p, c.Output, credentials, arn)
+	if err := printCredentialsAs(p, c.Output, credentials, arn); err != nil || c.Output != "env" || c.AWSEndpoints {
+		return err
+	}
+	return c.printEndpoints(p, session.sts)
+}
+
+// printEndpoints says where the credentials are good: without it a program that gets them
+// would take them to AWS.
+func (c *assumeCommand) printEndpoints(p *Process, sts string) error {
+	gateway, err := c.gateway(p, c.login)
+	if err != nil {
+		return err
+	}
+	variables := [][2]string{{"AWS_ENDPOINT_URL_STS", sts}}
+	if gateway != "" {
+		variables = append(variables, [2]string{"AWS_ENDPOINT_URL_S3", gateway})
+	}
+	return printVariables(p, variables)
+}
+
+func printVariables(p *Process, variables [][2]string) error {
+	for _, pair := range variables {
+		if _, err := fmt.Fprintf(p.Stdout, "export %s=%s\n", pair[0], shellWord(pair[1])); err != nil {
+			return fmt.Errorf("print: %w", err)
+		}
+	}
+	return nil
 }
 
 // awsCredentials is what json and process print.
@@ -69,13 +100,8 @@ func printCredentialsAs(p *Process, form string, c aws.Credentials, arn string) 
 		document.Version = 1
 		return printJSON(p.Stdout, document)
 	}
-	for _, pair := range [][2]string{
+	return printVariables(p, [][2]string{
 		{"AWS_ACCESS_KEY_ID", c.AccessKeyID}, {"AWS_SECRET_ACCESS_KEY", c.SecretAccessKey},
 		{"AWS_SESSION_TOKEN", c.SessionToken}, {"AWS_CREDENTIAL_EXPIRATION", formatTime(c.Expires)},
-	} {
-		if _, err := fmt.Fprintf(p.Stdout, "export %s=%s\n", pair[0], shellWord(pair[1])); err != nil {
-			return fmt.Errorf("print: %w", err)
-		}
-	}
-	return nil
+	})
 }

@@ -123,6 +123,40 @@ func TestAssumePrints(t *testing.T) {
 	}
 }
 
+// TestAssumeSaysWhereTheCredentialsAreGood: programs that are given nothing else would take
+// them to AWS.
+func TestAssumeSaysWhereTheCredentialsAreGood(t *testing.T) {
+	t.Parallel()
+	f := newFakeSTS(t)
+	token := write(t, "web-token\n")
+	sh := shell{t: t, environ: []string{"COUNTERSIGN_SERVER=" + f.URL}}
+	const sts, s3 = "export AWS_ENDPOINT_URL_STS=", "export AWS_ENDPOINT_URL_S3="
+	for name, test := range map[string]struct {
+		environ []string
+		args    []string
+		want    []string
+	}{
+		"no gateway":            {nil, nil, []string{sts + f.URL + "/sts\n"}},
+		"a gateway":             {nil, []string{"--s3", "https://s3.example.com"}, []string{sts + f.URL + "/sts\n", s3 + "https://s3.example.com\n"}},
+		"of the environment":    {[]string{"COUNTERSIGN_S3_URL=http://127.0.0.1:8441"}, nil, []string{sts, s3 + "http://127.0.0.1:8441\n"}},
+		"AWS's own":             {nil, []string{"--aws-endpoints", "--s3", "https://s3.example.com"}, nil},
+		"for a machine to read": {nil, []string{"--output", "json", "--s3", "https://s3.example.com"}, nil},
+	} {
+		sh := sh
+		sh.environ = append(sh.environ[:1:1], test.environ...)
+		out := sh.want(cli.ExitOK, nil, append([]string{"assume", "--role", "document-writer", "--web-identity-token-file", token}, test.args...)...).stdout
+		for _, line := range test.want {
+			if !strings.Contains(out, line) {
+				t.Errorf("%s: no %q in\n%s", name, line, out)
+			}
+		}
+		if got := strings.Count(out, "AWS_ENDPOINT_URL"); got != len(test.want) {
+			t.Errorf("%s: %d endpoints in\n%s", name, got, out)
+		}
+	}
+	sh.want(cli.ExitUsage, []string{"--s3"}, "assume", "--role", "document-writer", "--web-identity-token-file", token, "--s3", "http://s3.example.com")
+}
+
 func TestAssumePassesOn(t *testing.T) {
 	t.Parallel()
 	f := newFakeSTS(t)

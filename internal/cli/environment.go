@@ -111,7 +111,7 @@ func (c *execCommand) environment(p *Process, s *session, folder string) (*envir
 // setEndpoints sends the command to us. What is not named goes to the STS too, which
 // refuses it: AWS is no place for a session token of ours.
 func (c *execCommand) setEndpoints(p *Process, s *session, e *environment, folder string) error {
-	gateway, err := c.gateway(p)
+	gateway, err := c.gateway(p, c.login)
 	if err != nil {
 		return err
 	}
@@ -123,9 +123,16 @@ func (c *execCommand) setEndpoints(p *Process, s *session, e *environment, folde
 	return e.setOldEndpoints(folder, s.sts, gateway)
 }
 
-// gateway is the URL of the S3 gateway; "" = there is none.
-func (c *execCommand) gateway(p *Process) (string, error) {
-	at := c.S3
+// s3Gateway is embedded in the commands whose credentials are for S3.
+type s3Gateway struct {
+	S3           string `name:"s3" help:"The S3 gateway. Default: COUNTERSIGN_S3_URL, then the server's." placeholder:"URL"`
+	AWSEndpoints bool   `name:"aws-endpoints" help:"Leave AWS's own endpoints: the role brokers credentials of the real AWS."`
+}
+
+// gateway is the URL of the S3 gateway; "" = there is none. Only a server of this machine is
+// asked where it is.
+func (g s3Gateway) gateway(p *Process, l login) (string, error) {
+	at := g.S3
 	if at == "" {
 		at = p.getenv("COUNTERSIGN_S3_URL")
 	}
@@ -135,14 +142,16 @@ func (c *execCommand) gateway(p *Process) (string, error) {
 		}
 		return at, nil
 	}
-	where, err := c.place(p)
-	if err != nil || where.url != "" || c.STS != "" {
+	where, err := l.place(p)
+	if err != nil || where.url != "" || l.STS != "" {
 		return "", err
 	}
-	var listen struct{ S3 string }
+	var listen struct {
+		URL string `json:"s3_url"`
+	}
 	body, err := os.ReadFile(filepath.Join(where.folder, "listen.json"))
-	if err != nil || json.Unmarshal(body, &listen) != nil || listen.S3 == "" {
+	if err != nil || json.Unmarshal(body, &listen) != nil {
 		return "", nil //nolint:nilerr // this server has none
 	}
-	return "http://" + listen.S3, nil
+	return listen.URL, nil
 }

@@ -25,12 +25,11 @@ const handedOn = 16 * time.Minute
 
 type execCommand struct {
 	login
-	Role         string   `required:"" help:"The role, by its name or its ARN." placeholder:"ROLE"`
-	Region       string   `help:"The AWS region. Default: AWS_REGION, AWS_DEFAULT_REGION, then us-east-1." placeholder:"REGION"`
-	S3           string   `name:"s3" help:"The S3 gateway. Default: COUNTERSIGN_S3_URL, then the server's." placeholder:"URL"`
-	AWSEndpoints bool     `name:"aws-endpoints" help:"Leave AWS's own endpoints: the role brokers credentials of the real AWS."`
-	Static       bool     `help:"Give the credentials in the environment, for programs that know no container endpoint. They end and are not replaced."`
-	Command      []string `arg:"" passthrough:"" name:"command" help:"The command to run, behind --."`
+	s3Gateway
+	Role    string   `required:"" help:"The role, by its name or its ARN." placeholder:"ROLE"`
+	Region  string   `help:"The AWS region. Default: AWS_REGION, AWS_DEFAULT_REGION, then us-east-1." placeholder:"REGION"`
+	Static  bool     `help:"Give the credentials in the environment, for programs that know no container endpoint. They end and are not replaced."`
+	Command []string `arg:"" passthrough:"" name:"command" help:"The command to run, behind --."`
 }
 
 // Help implements kong.HelpProvider.

@@ -261,7 +261,7 @@ func TestListenFile(t *testing.T) {
 	if err := json.Unmarshal(body, &listen); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"api": r.Addresses().API, "s3": r.Addresses().S3, "ops": r.Addresses().Ops, "url": r.BaseURL()}
+	want := map[string]string{"api": r.Addresses().API, "s3": r.Addresses().S3, "ops": r.Addresses().Ops, "url": r.BaseURL(), "s3_url": "http://" + r.Addresses().S3}
 	for name, value := range want {
 		if listen[name] != value || strings.HasSuffix(value, ":0") || value == "" {
 			t.Errorf("%s = %q, want %q", name, listen[name], value)

@@ -20,6 +20,8 @@ type Addresses struct {
 	Ops string `json:"ops"`
 	// URL is where the api listener answers on this machine, with its scheme.
 	URL string `json:"url"`
+	// S3URL is where clients reach the s3 listener: as configured, else as URL.
+	S3URL string `json:"s3_url"`
 }
 
 // listeners are all bound before anything is served, so that a taken port is an

@@ -22,6 +22,7 @@ func (s *Server) openS3() error {
 	if s.origins, err = s.newOrigins(); err != nil {
 		return err
 	}
+	s.addresses.S3URL = s.s3URL()
 	s.s3, err = s3gw.New(s3gw.Config{
 		AccountID: s.cfg.AccountID, Authn: proofs, Registry: s.registry, Origins: s.origins, Audit: s.audit,
 		Domain: s.cfg.S3.Domain, Hosts: s.s3Hosts(), AllowUnsigned: s.private, IdentityRate: int(s.cfg.Limits.RequestsPerIdentity),
@@ -42,6 +43,21 @@ func (s *Server) serveS3(ctx context.Context) error {
 	cfg := s.serving(s.listeners.s3, handler)
 	cfg.TLS, cfg.MaxConnections = s.tls, int(s.cfg.Limits.Connections)
 	return web.Serve(ctx, cfg)
+}
+
+// s3URL is the gateway's base URL.
+func (s *Server) s3URL() string {
+	if s.cfg.S3.URL != "" {
+		return s.cfg.S3.URL
+	}
+	local := url.URL{Scheme: "http", Host: s.addresses.S3}
+	if s.tls != nil {
+		local.Scheme = "https"
+	}
+	if address, err := netip.ParseAddrPort(local.Host); err == nil && address.Addr().IsUnspecified() {
+		local.Host = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), address.Port()).String()
+	}
+	return local.String()
 }
 
 // s3Hosts are the Host values that the s3 listener serves beside loopback and its domain.
