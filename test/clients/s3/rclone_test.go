@@ -46,7 +46,7 @@ func (r *rclone) can(op string) bool { return !contains([]string{"presign-put", 
 
 // rcloneCode is how AWS's older Go SDK says it: "AccessDenied: access denied\n\tstatus
 // code: 403". Of HEAD there is the name of the status alone.
-var rcloneCode = regexp.MustCompile(`(\w+): [^\n]*\n\tstatus code: \d+`)
+var rcloneCode = regexp.MustCompile(`([A-Z][A-Za-z]+): [^:\n]*\n\tstatus code: \d+`)
 
 // parts makes what is 16 MiB or more be sent, and copied, in parts.
 var parts = []string{"--s3-upload-cutoff", "16Mi", "--s3-chunk-size", "8Mi", "--s3-copy-cutoff", "16Mi"}

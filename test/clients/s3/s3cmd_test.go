@@ -52,7 +52,7 @@ func (c *s3cmd) can(op string) bool {
 	return !contains([]string{"presign-get", "presign-put", "head"}, op)
 }
 
-var s3cmdCode = regexp.MustCompile(`S3 error: \d+ \((\w+)\)`)
+var s3cmdCode = regexp.MustCompile(`\b\d{3} \((\w+)\)`)
 
 func (c *s3cmd) s3(key string) string { return "s3://" + c.bucket + "/" + key }
 
