@@ -41,6 +41,9 @@ func (c *caller) listsIn(bucket string) bool { return c.proven != nil && c.prove
 // identity is what the caller is limited by: the proven pair, or the service of an access
 // key.
 func (c *caller) identity() identity {
+	if key := c.proven.AccessKey; key != nil {
+		return identity{subject: key.Service}
+	}
 	s := c.proven.Session
 	return identity{s.Issuer, s.Subject}
 }
@@ -52,6 +55,11 @@ func (c *caller) describe(event *audit.Event) {
 		return
 	}
 	event.Role = c.proven.Role.Name
+	if key := c.proven.AccessKey; key != nil {
+		event.Proof, event.Session = "access_key", key.ID
+		event.Service, event.ServiceUID = key.Service, key.ServiceUID
+		return
+	}
 	s := c.proven.Session
 	event.Proof, event.Session = "session", s.AccessKeyID
 	event.Service, event.ServiceUID = s.Service, s.ServiceUID
