@@ -10,6 +10,7 @@ import (
 
 	"github.com/countersign/countersign/internal/authn"
 	"github.com/countersign/countersign/internal/s3gw"
+	"github.com/countersign/countersign/internal/s3origin"
 	"github.com/countersign/countersign/internal/web"
 )
 
@@ -19,10 +20,11 @@ func (s *Server) openS3() error {
 	if err != nil {
 		return err
 	}
-	if s.origins, err = s.newOrigins(); err != nil {
+	s.addresses.S3URL = s.s3URL()
+	s.origins, err = s3origin.NewPool(s3origin.Config{Paths: s.paths(), Broker: s.broker, URL: s.addresses.S3URL, Now: s.now})
+	if err != nil {
 		return err
 	}
-	s.addresses.S3URL = s.s3URL()
 	s.s3, err = s3gw.New(s3gw.Config{
 		AccountID: s.cfg.AccountID, Authn: proofs, Registry: s.registry, Origins: s.origins, Audit: s.audit,
 		Domain: s.cfg.S3.Domain, Hosts: s.s3Hosts(), AllowUnsigned: s.private, IdentityRate: int(s.cfg.Limits.RequestsPerIdentity),

@@ -30,6 +30,7 @@ import (
 	"github.com/countersign/countersign/internal/oauth"
 	"github.com/countersign/countersign/internal/registry"
 	"github.com/countersign/countersign/internal/s3gw"
+	"github.com/countersign/countersign/internal/s3origin"
 	"github.com/countersign/countersign/internal/session"
 	"github.com/countersign/countersign/internal/store"
 	"github.com/countersign/countersign/internal/store/sqlstore"
@@ -88,7 +89,7 @@ type Server struct {
 	sealer     *session.Sealer
 	sts        *sts.Handler
 	s3         *s3gw.Gateway
-	origins    *folders
+	origins    *s3origin.Pool
 	oauth      *oauth.Handler
 	iam        *iam.API
 	// directories are where people are looked up.
