@@ -105,8 +105,12 @@ func (c *client) judge(what, key string, began time.Time, r result, may bool) bo
 		c.run.report.tolerate(fmt.Sprintf("%s: %s", what, failure(r)))
 		time.Sleep(time.Duration(20+c.random.IntN(100)) * time.Millisecond) // as clients do
 	default:
-		c.run.report.violation("%s %q: %s, with %d bytes; it may hold %d contents, or nothing: %v", what, key, failure(r), len(r.body),
-			len(c.objects[key].contents), c.objects[key].absent)
+		shows := ""
+		if len(r.body) > 0 && r.body[0] == '<' {
+			shows = string(r.body[:min(len(r.body), 2000)])
+		}
+		c.run.report.violation("%s %q: %s, with %d bytes; it may hold %d contents, or nothing: %v %s", what, key, failure(r), len(r.body),
+			len(c.objects[key].contents), c.objects[key].absent, shows)
 	}
 	return false
 }

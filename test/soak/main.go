@@ -27,6 +27,8 @@ type options struct {
 	countersign, versitygw      string
 	requests, clients, restarts int
 	seed                        uint64
+	// direct is the soak's own test.
+	direct bool
 }
 
 func main() {
@@ -37,6 +39,7 @@ func main() {
 	flag.IntVar(&o.clients, "clients", 200, "how many at a time")
 	flag.IntVar(&o.restarts, "restarts", 2, "how often the origin dies and comes back")
 	flag.Uint64Var(&o.seed, "seed", 0, "what the load is made of; 0 = another one each time")
+	flag.BoolVar(&o.direct, "direct", false, "without the gateway: what the origin itself gets wrong is not the gateway's")
 	flag.Parse()
 	if o.seed == 0 {
 		o.seed = rand.Uint64()
@@ -70,6 +73,9 @@ func soak(ctx context.Context, o options, folder string) (good bool, err error) 
 		return false, err
 	}
 	defer origin.end()
+	if o.direct {
+		return direct(ctx, o, origin)
+	}
 	server, err := startGateway(o.countersign, folder, origin)
 	if err != nil {
 		return false, err
@@ -79,14 +85,14 @@ func soak(ctx context.Context, o options, folder string) (good bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	run := &run{o: o, gateway: server.s3, report: newReport(), outages: new(outages)}
+	run := &run{o: o, gateway: server.s3, bucket: "documents", report: newReport(), outages: new(outages)}
 	before, err := server.sample()
 	if err != nil {
 		return false, err
 	}
 	leaks := &leaks{server: server, before: before}
 	began := time.Now()
-	if err := run.all(ctx, sessions, func(ctx context.Context) error { return run.disturb(ctx, origin, leaks) }); err != nil {
+	if err := run.all(ctx, sessions, func(ctx context.Context) error { return run.disturb(ctx, origin, leaks.during) }); err != nil {
 		return false, err
 	}
 	took := time.Since(began)
@@ -96,10 +102,21 @@ func soak(ctx context.Context, o options, folder string) (good bool, err error) 
 	return run.report.print(took, leaks, run.outages), nil
 }
 
+// direct runs the load against the origin.
+func direct(ctx context.Context, o options, origin *origin) (bool, error) {
+	run := &run{o: o, gateway: "http://" + origin.address, bucket: "storage", report: newReport(), outages: new(outages)}
+	began := time.Now()
+	err := run.all(ctx, []session{{AccessKeyID: originKey, SecretAccessKey: originSecret}}, func(ctx context.Context) error {
+		return run.disturb(ctx, origin, func(int64, int64) error { return nil })
+	})
+	return err == nil && run.report.print(time.Since(began), new(leaks), run.outages), err
+}
+
 // run is one soak under way.
 type run struct {
 	o       options
 	gateway string
+	bucket  string
 	report  *report
 	outages *outages
 }
@@ -125,7 +142,7 @@ func (r *run) all(ctx context.Context, sessions []session, disturb func(context.
 
 // disturb restarts the origin as the load gets on, once by killing it and once by asking it
 // to end, in turns. It takes samples of the gateway too.
-func (r *run) disturb(ctx context.Context, origin *origin, leaks *leaks) error {
+func (r *run) disturb(ctx context.Context, origin *origin, sample func(done, all int64) error) error {
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	restarts := 0
@@ -136,7 +153,7 @@ func (r *run) disturb(ctx context.Context, origin *origin, leaks *leaks) error {
 		case <-ticker.C:
 		}
 		done := r.report.requests.Load()
-		if err := leaks.during(done, int64(r.o.requests)); err != nil {
+		if err := sample(done, int64(r.o.requests)); err != nil {
 			return err
 		}
 		if restarts == r.o.restarts || done < int64(r.o.requests)*int64(restarts+1)/int64(r.o.restarts+1) {

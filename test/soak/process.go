@@ -29,7 +29,6 @@ type origin struct {
 const (
 	originKey    = "origin"
 	originSecret = "the-secret-of-the-origin"
-	bucket       = "documents"
 )
 
 func startOrigin(program, folder string) (*origin, error) {

@@ -21,8 +21,7 @@ func md5Of(body []byte) string {
 
 // sdkGet reads by AWS's SDK, which checks the object's checksum too.
 func (c *client) sdkGet(ctx context.Context, key string) result {
-	name := bucket
-	out, err := c.sdk.GetObject(ctx, &s3.GetObjectInput{Bucket: &name, Key: &key})
+	out, err := c.sdk.GetObject(ctx, &s3.GetObjectInput{Bucket: &c.run.bucket, Key: &key})
 	if err != nil {
 		return sdkResult(err)
 	}
@@ -33,8 +32,7 @@ func (c *client) sdkGet(ctx context.Context, key string) result {
 }
 
 func (c *client) sdkPut(ctx context.Context, key string, content []byte) result {
-	name := bucket
-	_, err := c.sdk.PutObject(ctx, &s3.PutObjectInput{Bucket: &name, Key: &key, Body: bytes.NewReader(content)})
+	_, err := c.sdk.PutObject(ctx, &s3.PutObjectInput{Bucket: &c.run.bucket, Key: &key, Body: bytes.NewReader(content)})
 	return sdkResult(err)
 }
 

@@ -82,7 +82,7 @@ func escape(key string) string {
 func (c *client) do(ctx context.Context, what call) result {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	path := "/" + bucket
+	path := "/" + c.run.bucket
 	if what.key != "" {
 		path += "/" + escape(what.key)
 	}
