@@ -95,7 +95,7 @@ func (e *editor) start(t xml.StartElement) error {
 	switch {
 	case e.done || e.at != nil || len(e.path) >= maxDepth || len(t.Attr) > maxAttributes:
 		return errXML
-	case len(e.path) == 0 && t.Name.Local != e.root:
+	case len(e.path) == 0 && !e.isRoot(t.Name.Local):
 		return fmt.Errorf("%w: %.64q", errRoot, t.Name.Local)
 	}
 	e.path = append(e.path, name)
@@ -113,6 +113,12 @@ func (e *editor) start(t xml.StartElement) error {
 		e.at, e.text = e.changes[e.where()], e.text[:0]
 	}
 	return nil
+}
+
+// isRoot: some stores say Response where S3 says Result, and no client looks.
+func (e *editor) isRoot(name string) bool {
+	stem, ok := strings.CutSuffix(e.root, "Result")
+	return name == e.root || ok && name == stem+"Response"
 }
 
 // where is the path below the root, without prefixes of namespaces.
