@@ -91,10 +91,7 @@ func (a Actor) mayWrite(t target) error {
 		if a.MayRead(t.kind, t.name, t.tenant) {
 			return notAdministrator()
 		}
-		if t.kind == resource.KindService {
-			return unknownService(nil)
-		}
-		return unknownObject(t.kind, nil)
+		return Unseen()
 	case a.Owner != "" && t.owner != a.Owner:
 		return countersign.NewError(countersign.Denied, countersign.ReasonOwnerMismatch, "it belongs to another owner")
 	}
@@ -143,6 +140,12 @@ func (a Actor) holdsAudience(audience, tenant string, named *resource.Document) 
 		return true
 	}
 	return named != nil && tenant != "" && (named.Tenant == tenant || slices.Contains(named.SharedWith(), tenant))
+}
+
+// Unseen is what there is of an object that somebody may not see: nothing, in the words that
+// the store has for that.
+func Unseen() error {
+	return countersign.NewError(countersign.NotFound, countersign.ReasonObjectUnknown, "there is no such object")
 }
 
 func notAdministrator() error {

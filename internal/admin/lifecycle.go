@@ -79,7 +79,7 @@ func (a *Admin) RevokeServiceBefore(ctx context.Context, actor Actor, name strin
 	return a.run(ctx, c, func(ctx context.Context, tx store.Tx) error {
 		s, err := tx.Service(ctx, name)
 		if err == nil && !actor.May(policy.RevocationsWrite, s.Tenant) {
-			err = unknownService(nil)
+			err = Unseen()
 		}
 		if err != nil {
 			return err

@@ -150,6 +150,20 @@ func (a *Admin) Object(ctx context.Context, kind, name string) (ObjectDetail, er
 	return r.detail()
 }
 
+// RoleTenant returns whose a role is; "" = the platform's, or there is none of that name.
+//
+// Errors: countersign.Unavailable.
+func (a *Admin) RoleTenant(ctx context.Context, name string) (string, error) {
+	role, err := a.registry.Role(ctx, name)
+	if errors.Is(err, countersign.NotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", describe(err)
+	}
+	return role.Tenant, nil
+}
+
 // Objects lists the objects of a kind in order of name.
 //
 // Errors: countersign.Invalid (the kind, or the cursor), Unsupported, Unavailable.

@@ -169,4 +169,4 @@ func (a *Admin) changeTenant(ctx context.Context, tx store.Tx, c *change, old Te
 	return Tenant{o, d.OfTenant.DisplayName}, tx.UpdateObject(ctx, o)
 }
 
-func unknownTenant() error { return unknownObject(resource.KindTenant, nil) }
+func unknownTenant() error { return Unseen() }

@@ -36,6 +36,7 @@ var adminRoutes = []struct{ method, path, body, action string }{
 	{"GET", "/admin/user-roles", "", "user-role.list"},
 	{"GET", "/admin/user-roles/victim", "", "user-role.get"},
 	{"DELETE", "/admin/user-roles/victim", "", "user-role.delete"},
+	{"GET", "/admin/sessions", "", "session.list"},
 	{"GET", "/admin/users", "", "user.list"},
 	{"POST", "/admin/users", `{"issuer":"https://i","subject":"evil"}`, "user.create"},
 	{"GET", "/admin/users/victim", "", "user.get"},

@@ -18,7 +18,7 @@ func parseGetService(r *http.Request) (string, error) {
 func (a *API) getService(r *http.Request, actor admin.Actor, name string) (answer, error) {
 	detail, err := a.admin.Service(r.Context(), name)
 	if err == nil && !actor.MayRead(resource.KindService, detail.Name, detail.Tenant) {
-		err = unseen(resource.KindService)
+		err = admin.Unseen()
 	}
 	if err != nil {
 		return answer{}, err

@@ -26,7 +26,7 @@ type people struct {
 	rig    *rig
 }
 
-func newPeople(t *testing.T, r *rig, url string) *people {
+func newPeople(t testing.TB, r *rig, url string) *people {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
@@ -38,7 +38,7 @@ func newPeople(t *testing.T, r *rig, url string) *people {
 }
 
 // token signs somebody in.
-func (p *people) token(t *testing.T, subject string, claims map[string]any) string {
+func (p *people) token(t testing.TB, subject string, claims map[string]any) string {
 	t.Helper()
 	now := p.rig.Clock.Now()
 	all := map[string]any{"iss": p.url, "sub": subject, "aud": "spa", "iat": now.Unix(), "exp": now.Add(time.Hour).Unix()}
@@ -56,7 +56,7 @@ func (p *people) document(name, rest string) string {
 func id(p *people, subject string) string { return policy.UserID(p.url, subject) }
 
 // configure applies documents as those of the configuration.
-func (r *rig) configure(t *testing.T, documents ...string) {
+func (r *rig) configure(t testing.TB, documents ...string) {
 	t.Helper()
 	actor := admin.Actor{ID: "local:1", SuperAdmin: true}
 	for _, text := range documents {
@@ -78,7 +78,7 @@ type office struct {
 
 const helpdesk = "kind: UserRole\nname: helpdesk\npermissions: [users.read, users.write]\n"
 
-func newOffice(t *testing.T, cfg rigConfig) *office {
+func newOffice(t testing.TB, cfg rigConfig) *office {
 	t.Helper()
 	cfg.localUID = uint32(os.Geteuid())
 	o := &office{rig: newRigWith(t, cfg)}

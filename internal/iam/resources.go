@@ -136,7 +136,7 @@ func parseGetObject(r *http.Request) (objectRequest, error) {
 func (a *API) getObject(r *http.Request, actor admin.Actor, in objectRequest) (answer, error) {
 	d, err := a.admin.Object(r.Context(), in.kind, in.name)
 	if err == nil && !actor.MayRead(d.Kind, d.Name, d.Tenant) {
-		err = unseen(in.kind)
+		err = admin.Unseen()
 	}
 	if err != nil {
 		return answer{}, err
@@ -178,22 +178,15 @@ func listed(actor admin.Actor, kind string, page *store.Page) error {
 	case actor.SuperAdmin, admin.Collections[kind] == "": // no kind: package admin says so
 		return nil
 	case !actor.Anywhere(read):
-		return countersign.NewError(countersign.Denied, countersign.ReasonNotAdministrator, "you may not do this")
+		return errMayNot
 	case actor.Tenant == "" && !actor.May(read, ""):
 		return errTenantWanted
 	}
 	return nil
 }
 
+var errMayNot = countersign.NewError(countersign.Denied, countersign.ReasonNotAdministrator, "you may not do this")
+
 // errTenantWanted: somebody belongs to several tenants, and none is meant more than others.
 var errTenantWanted = countersign.NewError(countersign.Invalid, countersign.ReasonParameterMissing,
 	"you belong to several tenants: say which one is meant by X-Active-Tenant-ID")
-
-// unseen is what there is of an object that the caller may not see: nothing.
-func unseen(kind string) error {
-	msg := "there is no such " + kind
-	if kind == resource.KindService {
-		msg = "there is no such service"
-	}
-	return countersign.NewError(countersign.NotFound, countersign.ReasonObjectUnknown, msg)
-}

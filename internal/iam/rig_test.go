@@ -17,6 +17,7 @@ import (
 
 	"github.com/countersign/countersign/internal/admin"
 	"github.com/countersign/countersign/internal/authn"
+	"github.com/countersign/countersign/internal/directory"
 	"github.com/countersign/countersign/internal/fixture"
 	"github.com/countersign/countersign/internal/iam"
 	"github.com/countersign/countersign/internal/iamclient"
@@ -45,6 +46,15 @@ type rigConfig struct {
 	mode          iam.Mode
 	// directory keeps profiles of users.
 	directory bool
+	// directories are asked besides.
+	directories []directory.Directory
+}
+
+func (cfg rigConfig) all(r *rig) (all []directory.Directory) {
+	if cfg.directory {
+		all = append(all, directory.NewLocal(r.Store))
+	}
+	return append(all, cfg.directories...)
 }
 
 func newRig(t *testing.T) *rig {
@@ -52,7 +62,7 @@ func newRig(t *testing.T) *rig {
 	return newRigWith(t, rigConfig{localUID: uint32(os.Geteuid())})
 }
 
-func newRigWith(t *testing.T, cfg rigConfig) *rig {
+func newRigWith(t testing.TB, cfg rigConfig) *rig {
 	t.Helper()
 	log := new(fixture.Log)
 	logger := log.Logger(slog.LevelDebug)
@@ -71,14 +81,14 @@ func newRigWith(t *testing.T, cfg rigConfig) *rig {
 	r.minter, err = token.New(token.Config{Issuer: issuer, Keys: r.Keys, Now: r.Clock.Now})
 	must(t, err)
 	r.api, err = iam.New(iam.Config{Authn: authenticator, Admin: administration, Audit: r.Audit, Keys: r.Keys, Issuer: issuer,
-		Mode: cfg.mode, ExposeReasons: cfg.exposeReasons, Logger: logger, Now: r.Clock.Now})
+		Directories: cfg.all(r), Mode: cfg.mode, ExposeReasons: cfg.exposeReasons, Logger: logger, Now: r.Clock.Now})
 	must(t, err)
 	r.serve(t, logger)
 	return r
 }
 
 // serve listens on both doors until the test ends.
-func (r *rig) serve(t *testing.T, logger *slog.Logger) {
+func (r *rig) serve(t testing.TB, logger *slog.Logger) {
 	t.Helper()
 	// A short path: the name of a socket has at most 108 bytes.
 	folder, err := os.MkdirTemp("", "iam")
@@ -109,7 +119,7 @@ func (r *rig) serve(t *testing.T, logger *slog.Logger) {
 	t.Cleanup(func() { r.client.Close(); r.api.Close(); stop(); running.Wait() })
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +127,7 @@ func must(t *testing.T, err error) {
 }
 
 // token registers nothing: it mints a token for a registered service.
-func (r *rig) token(t *testing.T, service, audience, scope string) string {
+func (r *rig) token(t testing.TB, service, audience, scope string) string {
 	t.Helper()
 	s, err := r.Registry.Service(t.Context(), service)
 	must(t, err)

@@ -17,7 +17,7 @@ import (
 	"github.com/countersign/countersign/internal/iamclient"
 )
 
-func (r *rig) create(t *testing.T, name string) iamclient.Credentials {
+func (r *rig) create(t testing.TB, name string) iamclient.Credentials {
 	t.Helper()
 	c, err := r.client.CreateService(t.Context(), iamclient.CreateService{
 		Name: name, Scopes: []string{"s2s:internal", "audit:write"}, Audiences: []string{"parse-service", "iam-service"},
@@ -242,7 +242,7 @@ func TestOtherPathsAndMethods(t *testing.T) {
 		{"GET", "/admin/services/a/rotate", "POST", 405},
 		{"GET", "/system/audit/events", "POST", 405},
 		{"GET", "/admin", "", 404},
-		{"GET", "/admin/sessions", "", 404},
+		{"GET", "/admin/session", "", 404},
 		{"DELETE", "/admin/keys", "GET", 405},
 		{"PUT", "/admin/resources", "POST", 405},
 		{"GET", "/admin/services/a/b/c", "", 404},
