@@ -220,3 +220,16 @@ func TestFileCutShortBreaksTheAnswer(t *testing.T) {
 		_ = response.Body.Close()
 	}
 }
+
+func TestPruningRemovesNoFile(t *testing.T) {
+	t.Parallel()
+	d, folder := open(t)
+	write(t, folder, "a/kept/x", "x")
+	write(t, folder, "b", "a file that has got the name of a folder that was removed")
+	d.pruneAbove("a/kept/x")
+	d.pruneAbove("b/gone")
+	d.pruneAbove(morePath("a/"))
+	if got := list(t, d, s3api.ListObjectsV2).keys(); len(got) != 2 {
+		t.Errorf("left %q", got)
+	}
+}

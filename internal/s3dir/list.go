@@ -3,6 +3,8 @@ package s3dir
 import (
 	"context"
 	"encoding/base64"
+	"errors"
+	"io/fs"
 	"net/url"
 	"strconv"
 	"strings"
@@ -89,7 +91,7 @@ func (d *Dir) list(ctx context.Context, l listing) (results, error) {
 			continue
 		}
 		common, rolled := l.common(f.key)
-		if f.isFolder() {
+		if f.folder {
 			if !rolled {
 				if err := w.enter(f.key); err != nil {
 					return out, err
@@ -135,14 +137,21 @@ func (l listing) common(key string) (string, bool) {
 
 // entry describes an object; nil = it is gone by now.
 func (d *Dir) entry(f found) (*objectEntry, error) {
-	value, err := d.describe(f.key, f.path, f.info)
+	info, err := d.root.Lstat(f.path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, unusable("an object can't be looked at", err)
+	}
+	value, err := d.describe(f.key, f.path, info)
 	if isNoSuchKey(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	v := versionOf(f.info)
+	v := versionOf(info)
 	entry := &objectEntry{
 		LastModified: v.modified().Format(timeFormat), ETag: quoted(value.etag), Size: v.size, StorageClass: value.class,
 	}

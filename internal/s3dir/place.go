@@ -129,23 +129,20 @@ func (d *Dir) makeFolders(path string) ([]string, error) {
 	return touched, nil
 }
 
-// removeFolders removes the folders that lead to a path and are empty now, but not the
-// first keep of them.
-func (d *Dir) removeFolders(path string, keep int) {
-	for path = folderOf(path); strings.Count(path, "/") >= keep && path != "."; path = folderOf(path) {
-		if d.root.Remove(path) != nil {
+// pruneAbove removes the folders that led to what was removed and are empty now.
+func (d *Dir) pruneAbove(path string) {
+	for path = folderOf(path); path != "." && path != moreFolder; path = folderOf(path) {
+		above := folderOf(path)
+		parent, err := d.root.Open(above)
+		if err != nil {
+			return
+		}
+		err = removeFolder(parent, path[strings.LastIndexByte(path, '/')+1:])
+		_ = parent.Close()
+		if err != nil {
 			return // not empty, or somebody else was faster: both are fine
 		}
 	}
-}
-
-// pruneAbove removes empty folders above what was removed.
-func (d *Dir) pruneAbove(path string) {
-	keep := 0
-	if strings.HasPrefix(path, moreFolder+"/") {
-		keep = strings.Count(moreFolder, "/") + 1
-	}
-	d.removeFolders(path, keep)
 }
 
 func folderOf(path string) string {

@@ -245,7 +245,7 @@ func FuzzKey(f *testing.F) {
 			if next, ok, err = w.next(t.Context()); !ok {
 				break
 			}
-			if next.isFolder() {
+			if next.folder {
 				err = w.enter(next.key)
 				continue
 			}

@@ -38,7 +38,7 @@ const uploadIDBytes = 8 + 16
 
 func (d *Dir) newUploadID() string {
 	id := make([]byte, uploadIDBytes)
-	binary.BigEndian.PutUint64(id, uint64(d.now().UnixNano())) //nolint:gosec // it is after 1970
+	binary.BigEndian.PutUint64(id, uint64(d.now().UnixNano()))
 	_, _ = rand.Read(id[8:])
 	return hex.EncodeToString(id)
 }

@@ -40,18 +40,17 @@ type level struct {
 
 // name is an entry of a folder.
 type name struct {
-	sort string // for a folder with "/" at its end
-	path string
-	info fs.FileInfo // nil for a folder
+	sort   string // for a folder with "/" at its end
+	folder bool
+	more   bool // it lies in moreFolder
 }
-
-func (n name) isFolder() bool { return n.info == nil }
 
 // found is what the walker comes by: a key, or a folder, whose key ends in "/". Whoever wants
 // what is in the folder enters it.
 type found struct {
-	key string
-	name
+	key    string
+	path   string // of a file
+	folder bool
 }
 
 // walk starts at the folder that the prefix is in.
@@ -93,97 +92,101 @@ func (w *walker) next(ctx context.Context) (found, bool, error) {
 		}
 		n := l.names[0]
 		l.names, l.last, l.begun = l.names[1:], n.sort, true
-		return found{l.prefix + n.sort, n}, true, nil
+		f := found{key: l.prefix + n.sort, folder: n.folder}
+		if f.path = f.key; n.more {
+			f.path = morePath(f.key)
+		}
+		return f, true, nil
 	}
 	return found{}, false, nil
 }
 
-// wants says whether a name of the folder can be, or lead to, a key that is looked for.
-func (w *walker) wants(l *level, sort string, folder bool) bool {
-	key := l.prefix + sort
-	if len(key) > maxKeyBytes {
-		return false
-	}
-	if !strings.HasPrefix(key, w.prefix) && (!folder || !strings.HasPrefix(w.prefix, key)) {
-		return false
-	}
-	return key > w.marker || folder && strings.HasPrefix(w.marker, key)
-}
-
 // fill reads the folder for the names behind the last one, and keeps the first of them.
 func (w *walker) fill(l *level) error {
-	if strings.Count(l.prefix, "/") >= maxSegments {
-		l.complete = true // nothing there has a key
+	filter, any := w.filter(l)
+	if !any || strings.Count(l.prefix, "/") >= maxSegments {
+		l.complete = true // nothing there is looked for, or has a key
 		return nil
 	}
 	limit := max(w.d.chunk>>(len(w.levels)/2), min(chunkMin, w.d.chunk))
 	c := chunk{limit: limit, names: l.names[:0:0], complete: true}
-	plain := strings.TrimSuffix(l.prefix, "/")
-	if plain == "" {
-		plain = "."
-	}
-	first, _, _ := strings.Cut(l.prefix, "/")
-	folders := []source{{path: moreFolderOf(l.prefix), decode: moreName}}
-	if first != Hidden {
-		folders = append(folders, source{path: plain, decode: plainName})
-	}
-	for _, from := range folders {
-		err := w.d.entries(from.path, func(entry fs.DirEntry) {
-			if n, ok := from.decode(entry, from.path); ok && (!l.begun || n.sort > l.last) && w.wants(l, n.sort, n.isFolder()) {
-				c.add(n)
+	err := w.d.entries(moreFolderOf(l.prefix), func(entry fs.DirEntry) {
+		letter := moreObjectLetter
+		if entry.IsDir() {
+			letter = moreFolderLetter
+		}
+		if text, ok := strings.CutPrefix(entry.Name(), letter); ok {
+			filter.offer(&c, entry, text, true)
+		}
+	})
+	if first, _, _ := strings.Cut(l.prefix, "/"); err == nil && first != Hidden {
+		path := strings.TrimSuffix(l.prefix, "/")
+		if path == "" {
+			path = "."
+		}
+		err = w.d.entries(path, func(entry fs.DirEntry) {
+			if text := entry.Name(); path != "." || text != Hidden {
+				filter.offer(&c, entry, text, false)
 			}
 		})
-		if err != nil {
-			return unusable("the folder of the bucket can't be read", err)
-		}
+	}
+	if err != nil {
+		return unusable("the folder of the bucket can't be read", err)
 	}
 	c.shrink()
 	l.names, l.complete = c.names, c.complete
 	return nil
 }
 
-// source is one of the two folders that the names of a level come from.
-type source struct {
-	path   string
-	decode func(fs.DirEntry, string) (name, bool)
+// filter says which names of a folder can be, or lead to, keys that are looked for. A name
+// must begin with prefix and be behind marker and last.
+type filter struct {
+	*level
+	prefix, marker string
+	before         bool // the marker is before the folder and all that is in it
+	maxBytes       int
 }
 
-// plainName makes a name of an entry of a plain folder. What is no file and no folder is
-// none, and neither is what no key can be.
-func plainName(entry fs.DirEntry, folder string) (name, bool) {
-	text := entry.Name()
-	if !isPath(text) || folder == "." && text == Hidden {
-		return name{}, false
+// filter cuts what is known of the keys down to names in the folder; false = none can be.
+func (w *walker) filter(l *level) (filter, bool) {
+	f := filter{level: l, maxBytes: maxKeyBytes - len(l.prefix)}
+	if len(w.prefix) > len(l.prefix) {
+		f.prefix = w.prefix[len(l.prefix):] // the walker is in folders that lead to it only
 	}
-	path := text
-	if folder != "." {
-		path = folder + "/" + text
+	if marker, ok := strings.CutPrefix(w.marker, l.prefix); ok {
+		f.marker = marker
+		return f, true
 	}
-	return nameOf(entry, text, path)
+	f.before = l.prefix > w.marker
+	return f, f.before
 }
 
-func moreName(entry fs.DirEntry, folder string) (name, bool) {
-	text := entry.Name()
-	letter := moreObjectLetter
-	if entry.IsDir() {
-		letter = moreFolderLetter
+// offer adds an entry to the chunk, if it is a name. It goes by the type that the folder has
+// of it: to look at every file would take ten times as long, and whoever uses one looks. What
+// is no file and no folder is none, and neither is what no key can be.
+func (f *filter) offer(c *chunk, entry fs.DirEntry, text string, more bool) {
+	n := name{sort: text, folder: entry.IsDir(), more: more}
+	if n.folder {
+		n.sort += "/"
+	} else if !entry.Type().IsRegular() {
+		return
 	}
-	short, ok := strings.CutPrefix(text, letter)
-	if !ok || short != "" && !isPath(short) {
-		return name{}, false
+	// The name "" is the first of its folder, and its key is that of the folder: it is
+	// behind the marker unless the marker is in the folder.
+	behind := n.sort > f.marker || n.folder && strings.HasPrefix(f.marker, n.sort) || n.sort == "" && f.before
+	if !behind || f.begun && n.sort <= f.last || len(n.sort) > f.maxBytes {
+		return
 	}
-	return nameOf(entry, short, folder+"/"+text)
-}
-
-func nameOf(entry fs.DirEntry, text, path string) (name, bool) {
-	if entry.IsDir() {
-		return name{sort: text + "/", path: path}, true
+	if !strings.HasPrefix(n.sort, f.prefix) && (!n.folder || !strings.HasPrefix(f.prefix, n.sort)) {
+		return
 	}
-	info, err := entry.Info()
-	if err != nil || !info.Mode().IsRegular() {
-		return name{}, false
+	if c.bound != "" && n.sort > c.bound {
+		c.complete = false
+		return
 	}
-	return name{sort: text, path: path, info: info}, true
+	if text == "" && more || isPath(text) {
+		c.add(n)
+	}
 }
 
 // chunk keeps the first names of all that it is given.
@@ -195,10 +198,6 @@ type chunk struct {
 }
 
 func (c *chunk) add(n name) {
-	if c.bound != "" && n.sort > c.bound {
-		c.complete = false
-		return
-	}
 	c.names = append(c.names, n)
 	if len(c.names) >= 2*c.limit {
 		c.shrink()
@@ -236,11 +235,15 @@ func (d *Dir) entries(path string, each func(fs.DirEntry)) error {
 			return err
 		}
 	}
-	folder, err := d.root.Open(path)
+	opened, err := d.root.Open(path)
 	if err != nil {
 		if errors.Is(absent(err), fs.ErrNotExist) {
 			return nil
 		}
+		return err
+	}
+	folder, err := withoutRoot(opened)
+	if err != nil {
 		return err
 	}
 	defer folder.Close() //nolint:errcheck // read only
@@ -269,7 +272,7 @@ func (w *walker) holds(ctx context.Context, folder string) (bool, error) {
 		if err != nil || !ok {
 			return false, err
 		}
-		if !f.isFolder() {
+		if !f.folder {
 			return true, nil
 		}
 		if err := inner.enter(f.key); err != nil {

@@ -14,3 +14,8 @@ func tryLock(*os.File) (bool, error) { return false, errors.ErrUnsupported }
 func releaseLock(*os.File) {}
 
 func inode(fs.FileInfo) uint64 { return 0 }
+
+// removeFolder leaves empty folders: they are no objects.
+func removeFolder(*os.File, string) error { return errors.ErrUnsupported }
+
+func withoutRoot(folder *os.File) (*os.File, error) { return folder, nil }
