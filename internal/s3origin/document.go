@@ -36,6 +36,10 @@ type editor struct {
 	out   *bytes.Buffer
 	limit int
 	path  []string // raw names, of the root too
+	// where is the path below the root, without prefixes of namespaces; ends are the lengths
+	// that it had.
+	where []byte
+	ends  []int
 	// at is the change of the element that is open; text is what it has said.
 	at   change
 	text []byte
@@ -109,9 +113,15 @@ func (e *editor) start(t xml.StartElement) error {
 		e.out.WriteByte('"')
 	}
 	e.out.WriteByte('>')
-	if len(e.path) > 1 {
-		e.at, e.text = e.changes[e.where()], e.text[:0]
+	e.ends = append(e.ends, len(e.where))
+	if len(e.path) == 1 {
+		return nil
 	}
+	if len(e.where) > 0 {
+		e.where = append(e.where, '/')
+	}
+	e.where = append(e.where, t.Name.Local...)
+	e.at, e.text = e.changes[string(e.where)], e.text[:0]
 	return nil
 }
 
@@ -119,19 +129,6 @@ func (e *editor) start(t xml.StartElement) error {
 func (e *editor) isRoot(name string) bool {
 	stem, ok := strings.CutSuffix(e.root, "Result")
 	return name == e.root || ok && name == stem+"Response"
-}
-
-// where is the path below the root, without prefixes of namespaces.
-func (e *editor) where() string {
-	path := strings.Join(e.path[1:], "/")
-	if !strings.Contains(path, ":") {
-		return path
-	}
-	names := make([]string, 0, maxDepth)
-	for _, name := range e.path[1:] {
-		names = append(names, name[strings.IndexByte(name, ':')+1:])
-	}
-	return strings.Join(names, "/")
 }
 
 func (e *editor) close(t xml.EndElement) error {
@@ -147,7 +144,8 @@ func (e *editor) close(t xml.EndElement) error {
 		appendText(e.out, []byte(text))
 		e.at = nil
 	}
-	e.path = e.path[:len(e.path)-1]
+	last := len(e.path) - 1
+	e.path, e.where, e.ends = e.path[:last], e.where[:e.ends[last]], e.ends[:last]
 	e.done = len(e.path) == 0
 	e.out.WriteString("</")
 	e.out.WriteString(name)

@@ -10,6 +10,9 @@ func (o *Origin) SetTimeouts(header, stall time.Duration) {
 	o.headerTimeout, o.stallTimeout = header, stall
 }
 
+// SetPatience changes how long a slow answer is waited for.
+func (o *Origin) SetPatience(patience time.Duration) { o.patience = patience }
+
 // CutPrefix, EncodeQuery and EscapeKey are what their names say.
 var (
 	CutPrefix   = cutPrefix

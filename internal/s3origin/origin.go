@@ -62,8 +62,8 @@ type Origin struct {
 	credentials Credentials
 	transport   *egress.Stream
 	now         func() time.Time
-	// headerTimeout and stallTimeout are the constants of that name.
-	headerTimeout, stallTimeout time.Duration
+	// The constants of that name.
+	headerTimeout, stallTimeout, patience time.Duration
 }
 
 // New returns an origin; it asks nobody.
@@ -92,7 +92,7 @@ func New(cfg OriginConfig) (*Origin, error) {
 	}
 	o := &Origin{
 		store: cfg.Store, base: url.URL{Scheme: u.Scheme, Host: u.Host}, path: "/" + cfg.Store.Bucket + "/", plain: plain,
-		headerTimeout: headerTimeout, stallTimeout: stallTimeout,
+		headerTimeout: headerTimeout, stallTimeout: stallTimeout, patience: patience,
 		bucket: cfg.Bucket, url: strings.TrimSuffix(cfg.URL, "/"), credentials: cfg.Credentials, transport: cfg.Transport, now: cfg.Now,
 	}
 	if cfg.Store.VirtualHost {
@@ -115,7 +115,8 @@ func isBucket(name string) bool {
 }
 
 // Do implements s3api.Origin. A copy is carried out by the store, where source and target
-// are at the same store with the same credentials; else it is NotImplemented. After Do has
+// are at the same store with the same credentials; else it is NotImplemented. An answer with
+// ContentLength -1 may come in pieces that are meant to be sent on as they come. After Do has
 // returned no read of the request's body begins; one that waits for the client may still
 // run.
 //
@@ -125,6 +126,13 @@ func (o *Origin) Do(ctx context.Context, r *s3api.Request) (*s3api.Response, err
 	if err != nil {
 		return nil, err
 	}
+	if c.op.slow {
+		return o.doSlow(ctx, c)
+	}
+	return o.do(ctx, c)
+}
+
+func (o *Origin) do(ctx context.Context, c *call) (*s3api.Response, error) {
 	defer c.payload.from.stop()
 	resp, err := o.send(ctx, c)
 	if err != nil {
