@@ -106,7 +106,7 @@ func (a *API) Close() { a.stop() }
 // Routes lists every URL of the API. A path that is served answers other methods with
 // 405, and every other path below the base with 404.
 func (a *API) Routes() []Route {
-	operations := map[string]web.Handler{
+	served := map[string]web.Handler{
 		"POST /admin/services":                  operation(a, a.resources, "service.create", parseCreateService, a.createService),
 		"GET /admin/services":                   operation(a, a.resources, "service.list", parseListServices, a.listServices),
 		"GET /admin/services/{name}":            operation(a, a.resources, "service.get", parseGetService, a.getService),
@@ -130,25 +130,26 @@ func (a *API) Routes() []Route {
 		"POST /system/audit/events":             a.report,
 		"GET /system/route-policies/{service}":  a.routePolicies,
 	}
-	maps.Copy(operations, a.userRoutes())
+	maps.Copy(served, a.userRoutes())
 	for collection, of := range collections {
 		path := " /admin/" + collection
-		operations["GET"+path] = operation(a, a.resources, of.action+".list", parseListObjects, a.listObjects)
-		operations["GET"+path+"/{name}"] = operation(a, a.resources, of.action+".get", parseGetObject, a.getObject)
-		operations["DELETE"+path+"/{name}"] = operation(a, a.resources, of.action+".delete", parseDeleteObject, a.deleteObject)
+		served["GET"+path] = operation(a, a.resources, of.action+".list", parseListObjects, a.listObjects)
+		served["GET"+path+"/{name}"] = operation(a, a.resources, of.action+".get", parseGetObject, a.getObject)
+		served["DELETE"+path+"/{name}"] = operation(a, a.resources, of.action+".delete", parseDeleteObject, a.deleteObject)
 	}
 	methods := map[string][]string{}
 	var routes []Route
-	for pattern, operation := range operations {
+	for pattern, handle := range served {
 		method, path, _ := strings.Cut(pattern, " ")
 		methods[path] = append(methods[path], method)
-		routes = append(routes, Route{method + " " + iamclient.BasePath + path, a.handle(operation)})
+		routes = append(routes, Route{method + " " + iamclient.BasePath + path, a.handle(handle)})
 	}
 	for path, allowed := range methods {
 		slices.Sort(allowed)
 		routes = append(routes, Route{iamclient.BasePath + path, a.handle(otherMethod(strings.Join(allowed, ", ")))})
 	}
-	routes = append(routes, Route{iamclient.BasePath + "/", a.handle(otherPath)})
+	routes = append(routes, Route{iamclient.BasePath + "/", a.handle(otherPath)},
+		Route{"GET " + OpenAPIPath, a.handle(a.describeAPI(slices.Sorted(maps.Keys(served))))})
 	slices.SortFunc(routes, func(x, y Route) int { return strings.Compare(x.Pattern, y.Pattern) })
 	return routes
 }

@@ -12,7 +12,7 @@ func (a *API) userRoutes() map[string]web.Handler {
 		"GET /tenants/{id}":                     operation(a, a.userContext, "tenant.get", parseTenantID, a.getTenant),
 		"PUT /tenants/{id}":                     operation(a, a.userContext, "tenant.change", parsePutTenant, a.putTenant),
 		"DELETE /tenants/{id}":                  operation(a, a.userContext, "tenant.delete", parseDeleteTenant, a.deleteTenant),
-		"GET /admin/sessions": operation(a, a.userContext, "session.list", parsePage, a.listSessions),
+		"GET /admin/sessions":                   operation(a, a.userContext, "session.list", parsePage, a.listSessions),
 		"GET /admin/users":                      operation(a, a.userContext, "user.list", parsePage, a.listUsers),
 		"POST /admin/users":                     operation(a, a.userContext, "user.create", parseAddUser, a.addUser),
 		"GET /admin/users/{id}":                 operation(a, a.userContext, "user.get", parseTenantID, a.getUser),

@@ -36,6 +36,7 @@ import (
 //	     /api/iam/v1/admin/users[/ID[/roles/ROLE]]      iam    users and their roles
 //	     /api/iam/v1/tenants[/ID]                       iam    tenants
 //	GET  /api/iam/v1/me[/tenants]                       iam    who calls
+//	GET  /api/openapi.json                              iam    OpenAPI 3.1
 //	POST /api/iam/v1/system/users/query                 iam    people of the directories
 //	POST /api/iam/v1/system/enrich                      iam    what is true of a user's token
 //	POST /api/iam/v1/system/audit/events                iam    receivers report
