@@ -70,7 +70,7 @@ func startVersityProxy(program, origin, folder string) (*process, error) {
 		return nil, err
 	}
 	return serve(nil, address, program, "--access", originKey, "--secret", originSecret, "--region", region,
-		"--port", address, "--keep-alive", "s3", "--endpoint", origin, "--access", originKey, "--secret", originSecret, "--use-path-style")
+		"--port", address, "--keep-alive", "s3", "--endpoint", origin, "--access", originKey, "--secret", originSecret, "--use-path-style", "--disable-data-integrity-check")
 }
 
 // nginxConf is a plain reverse proxy. With keepalive it is as fast as nginx is made; without
