@@ -193,5 +193,5 @@ func (g *Gateway) writeXML(w http.ResponseWriter, status int, body any) {
 	header.Set("Content-Length", strconv.Itoa(len(text)))
 	g.mayWrite(w)
 	w.WriteHeader(status)
-	_, _ = w.Write(text) //nolint:gosec // G705: every text in it is escaped; an error means that the client has gone
+	_, _ = w.Write(text) // an error means that the client has gone
 }

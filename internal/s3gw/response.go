@@ -54,10 +54,10 @@ func (e *exchange) copy(answer *s3api.Response, room []byte) error {
 	var until time.Time
 	for {
 		n, err := answer.Body.Read(room)
-		if err != nil && !errors.Is(err, io.EOF) {
+		ended := errors.Is(err, io.EOF)
+		if err != nil && !ended {
 			return errBroken(err)
 		}
-		ended := err != nil
 		if total += int64(n); answer.ContentLength >= 0 && (total > answer.ContentLength || ended && total < answer.ContentLength) {
 			return errBroken(io.ErrUnexpectedEOF)
 		}
