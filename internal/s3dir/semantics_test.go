@@ -344,6 +344,9 @@ func TestDeleteObjects(t *testing.T) {
 	if got := list(t, d, s3api.ListObjectsV2).keys(); !slices.Equal(got, []string{"keep"}) {
 		t.Errorf("left %q", got)
 	}
+	one := []byte("<Delete><Object><Key>keep</Key></Object></Delete>")
+	refused(t, d, request(s3api.DeleteObjects, "", one, "X-Amz-Checksum-Crc32", "AAAAAA=="), s3api.BadDigest)
+	refused(t, d, request(s3api.DeleteObjects, "", one, "Content-Md5", base64.StdEncoding.EncodeToString(make([]byte, 16))), s3api.BadDigest)
 	many := "<Delete>" + strings.Repeat("<Object><Key>keep</Key></Object>", maxDeleted+1) + "</Delete>"
 	for _, bad := range []string{
 		"", "x", "<Delete>", "<Delete></Delete>", "<Delete/>", "<Other><Object><Key>keep</Key></Object></Other>", many,

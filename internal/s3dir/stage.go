@@ -90,26 +90,33 @@ func (s *staged) fill(ctx context.Context, body io.Reader, want expected) error 
 	if s.size != want.length {
 		return refuse(s3api.IncompleteBody, "You did not provide the number of bytes specified by the Content-Length HTTP header.")
 	}
-	sum := digest.Sum(nil)
-	s.md5 = hex.EncodeToString(sum)
-	if want.md5 != nil && string(want.md5) != string(sum) {
-		return refuse(s3api.BadDigest, "The Content-MD5 you specified did not match what we received.")
+	s.md5 = hex.EncodeToString(digest.Sum(nil))
+	var err error
+	s.sum, err = want.check(hashes)
+	return err
+}
+
+// check compares the hashes of a body, MD5 and that of the algorithm, with what was said. It
+// returns the sum of the algorithm.
+func (want expected) check(hashes []hash.Hash) ([]byte, error) {
+	if want.md5 != nil && string(want.md5) != string(hashes[0].Sum(nil)) {
+		return nil, refuse(s3api.BadDigest, "The Content-MD5 you specified did not match what we received.")
 	}
 	if want.algorithm == "" {
-		return nil
+		return nil, nil
 	}
-	s.sum = hashes[1].Sum(nil)
+	sum := hashes[1].Sum(nil)
 	if want.sum == nil {
-		return nil
+		return sum, nil
 	}
 	said, err := want.sum()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if string(said) != string(s.sum) {
-		return refuse(s3api.BadDigest, "The "+string(want.algorithm)+" you specified did not match what we received.")
+	if string(said) != string(sum) {
+		return nil, refuse(s3api.BadDigest, "The "+string(want.algorithm)+" you specified did not match what we received.")
 	}
-	return nil
+	return sum, nil
 }
 
 // copy reads the body to its very end: what signs its last bytes is checked there.

@@ -3,9 +3,11 @@ package s3dir
 import (
 	"bytes"
 	"context"
+	"crypto/md5" //nolint:gosec // Content-MD5 is one; no security rests on it
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"net/http"
 
@@ -143,6 +145,12 @@ func parseXML(r *s3api.Request, name string, into any) error {
 	if len(text) > maxDocumentBytes {
 		return refuse(s3api.EntityTooLarge, "The document is too long.")
 	}
+	// The checksums of this one are those of the object that it makes.
+	if r.Operation != s3api.CompleteMultipartUpload {
+		if err := checkDocument(r, text); err != nil {
+			return err
+		}
+	}
 	decoder := xml.NewDecoder(bytes.NewReader(text))
 	for {
 		token, err := decoder.Token()
@@ -159,6 +167,24 @@ func parseXML(r *s3api.Request, name string, into any) error {
 			return malformed()
 		}
 	}
+}
+
+// checkDocument compares what was said about a body that is in memory.
+func checkDocument(r *s3api.Request, text []byte) error {
+	want, err := expectedOf(r)
+	if err != nil {
+		return err
+	}
+	digest := md5.New() //nolint:gosec // see the import
+	hashes := []hash.Hash{digest}
+	if want.algorithm != "" {
+		hashes = append(hashes, want.algorithm.New())
+	}
+	for _, h := range hashes {
+		h.Write(text)
+	}
+	_, err = want.check(hashes)
+	return err
 }
 
 func endsThere(decoder *xml.Decoder) error {
