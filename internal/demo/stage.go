@@ -34,6 +34,7 @@ type stage struct {
 	amazon         *authtest.AWSSTS
 	lambda, intern authtest.AWSIdentity
 	session        aws.Credentials // of the role that was assumed last
+	link           string          // a presigned one
 	servers        []*http.Server
 	closers        []func(context.Context)
 
@@ -91,6 +92,9 @@ func (s *stage) setUp(ctx context.Context) error {
 	if err := s.applyRoles(ctx); err != nil {
 		return err
 	}
+	if err := s.applyBucket(ctx); err != nil {
+		return err
+	}
 	return s.startServices()
 }
 
@@ -135,7 +139,7 @@ func (s *stage) startCountersign(ctx context.Context) error {
 	cfg, err := config.Load("", []string{
 		"COUNTERSIGN_DATA=" + filepath.Join(s.folder, "data"),
 		"COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_S3=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0",
-		"COUNTERSIGN_EXPOSE_REASONS=true",
+		"COUNTERSIGN_EXPOSE_REASONS=true", "COUNTERSIGN_ALLOWED_PATHS=" + s.objects(),
 		"COUNTERSIGN_STS_SERVER_ID=" + serverID, "COUNTERSIGN_STS_AWS_ENDPOINTS=" + s.amazon.URL,
 	})
 	if err != nil {

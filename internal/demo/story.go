@@ -40,7 +40,7 @@ type reply struct {
 
 // story returns the scenes in order. alice is a user's token from the foreign issuer.
 func (s *stage) story(alice string) []step {
-	return slices.Concat(s.callScenes(alice), s.credentialScenes(), s.endScenes())
+	return slices.Concat(s.callScenes(alice), s.credentialScenes(), s.storageScenes(), s.endScenes())
 }
 
 // callScenes are those of services that call each other.
@@ -230,6 +230,6 @@ func (s *stage) auditTrail(ctx context.Context) (reply, error) {
 var refusals = []countersign.Reason{
 	countersign.ReasonServiceNotAllowed, countersign.ReasonTokenMissing, countersign.ReasonUserNotAllowed,
 	countersign.ReasonRouteNotAllowed, countersign.ReasonRouteNotCanonical,
-	countersign.ReasonTrustNotMatched, countersign.ReasonProofServerID, countersign.ReasonSessionRevoked,
+	countersign.ReasonTrustNotMatched, countersign.ReasonProofServerID, countersign.ReasonSessionRevoked, countersign.ReasonActionNotAllowed,
 	countersign.ReasonServiceRequired, countersign.ReasonScopeMissing, countersign.ReasonTokenRevoked, countersign.ReasonClientDisabled,
 }

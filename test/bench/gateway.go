@@ -100,7 +100,7 @@ func gatewayRows(o options, folder string, subjects []storage, cs *countersign) 
 			return fmt.Errorf("%s: %w", l.what, err)
 		}
 	}
-	return streamMemory(folder, subjects[0], cs)
+	return streamMemory(subjects[0], cs)
 }
 
 // startGateway starts a server with the bucket and returns the keys of a session.
@@ -156,7 +156,7 @@ const streams = 500
 
 // streamMemory prints what an open stream costs: many clients have asked for the large
 // object and read nothing of it yet.
-func streamMemory(folder string, s storage, cs *countersign) error {
+func streamMemory(s storage, cs *countersign) error {
 	before, err := cs.residentMiB()
 	if err != nil {
 		return err
