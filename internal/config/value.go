@@ -162,7 +162,7 @@ func isDomain(text string) bool {
 	return err != nil && len(text) <= 253 && isHost(text) && (strings.Contains(text, ".") || text == "localhost")
 }
 
-var userPool = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]_[A-Za-z0-9]{1,55}$`)
+var userPool = regexp.MustCompile(`^[a-z]+(-[a-z]+)*(-[0-9]+)?_[A-Za-z0-9]{1,55}$`)
 
 // isUserPool takes the id of a Cognito user pool, which begins with its region.
 func isUserPool(text string) bool { return userPool.MatchString(text) }

@@ -37,7 +37,7 @@ const (
 // cognitoTenant is the attribute of a person's tenant.
 const cognitoTenant = "custom:tenant_id"
 
-var poolForm = regexp.MustCompile(`^([a-z]{2}(?:-[a-z]+)+-[0-9])_[A-Za-z0-9]{1,55}$`)
+var poolForm = regexp.MustCompile(`^([a-z]+(?:-[a-z]+)*(?:-[0-9]+)?)_[A-Za-z0-9]{1,55}$`)
 
 // ValidUserPool reports whether a text is the id of a user pool, as us-east-1_AbCdEf.
 func ValidUserPool(id string) bool { return poolForm.MatchString(id) }
