@@ -47,6 +47,9 @@ func TestScripts(t *testing.T) {
 			"field": field,
 			"cut":   cutTail,
 			"kid":   keyID,
+
+			"issuer": issuer,
+			"signin": signin,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
