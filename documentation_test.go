@@ -59,7 +59,7 @@ func TestDocumentationNamesEveryPackage(t *testing.T) {
 // TestDocumentationFrontDoorsLookAlike holds every front door to the same file names.
 func TestDocumentationFrontDoorsLookAlike(t *testing.T) {
 	t.Parallel()
-	for _, door := range []string{"internal/oauth", "internal/iam", "internal/sts"} {
+	for _, door := range []string{"internal/oauth", "internal/iam", "internal/sts", "internal/s3gw"} {
 		files := sourceFolders(t)[door]
 		for _, name := range []string{"doc.go", "handler.go", "request.go", "response.go", "errors.go"} {
 			if !slices.Contains(files, name) {
