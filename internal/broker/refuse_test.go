@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -167,5 +168,43 @@ func TestCloseEndsACall(t *testing.T) {
 	_ = r.aws.Close()
 	if err := <-failed; !errors.Is(err, countersign.Upstream) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// An origin of a bucket asks for itself: its subject is none that a caller could have, and its
+// credentials are nobody else's.
+func TestRuleD9OriginsAskForThemselves(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	origin := r.request()
+	origin.Role, origin.RoleUID, origin.Issuer, origin.Subject, origin.Bucket = "", "", "", "", "documents"
+	first := r.get(t, origin)
+	r.sts.mu.Lock()
+	token := r.sts.form.Get("WebIdentityToken")
+	r.sts.mu.Unlock()
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	if err != nil || !strings.Contains(string(payload), `"sub":"bucket:documents"`) {
+		t.Errorf("the token says %s (%v)", payload, err)
+	}
+	other := origin
+	other.Bucket = "others"
+	if r.get(t, other).AccessKeyID == first.AccessKeyID || r.get(t, r.request()).AccessKeyID == first.AccessKeyID {
+		t.Error("credentials are shared")
+	}
+	if r.get(t, origin).AccessKeyID != first.AccessKeyID {
+		t.Error("credentials are not kept")
+	}
+	r.aws.Forget(origin, "another")
+	if r.get(t, origin).AccessKeyID != first.AccessKeyID {
+		t.Error("newer credentials were forgotten")
+	}
+	r.aws.Forget(origin, first.AccessKeyID)
+	if r.get(t, origin).AccessKeyID == first.AccessKeyID {
+		t.Error("credentials that AWS refuses are kept")
+	}
+	both := r.request()
+	both.Bucket = "documents"
+	if _, err := r.aws.Credentials(t.Context(), both); countersign.CodeOf(err) != countersign.Invalid {
+		t.Errorf("a bucket and a caller: %v", err)
 	}
 }

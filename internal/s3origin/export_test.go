@@ -2,7 +2,12 @@ package s3origin
 
 import (
 	"context"
+	"io"
+	"net/http"
+	"strings"
 	"time"
+
+	"github.com/countersign/countersign/internal/s3api"
 )
 
 // SetTimeouts changes how long the origin waits.
@@ -48,4 +53,16 @@ func (p *Pool) Len() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.order.Len()
+}
+
+// RewriteList is what becomes of an answer to ListObjectsV2, below team/ of documents.
+func RewriteList(answer string) (string, error) {
+	o := &Origin{store: Store{Bucket: "real-bucket", Prefix: "team/"}, bucket: "documents"}
+	op := operations[s3api.ListObjectsV2]
+	c := &call{op: op, request: &s3api.Request{Operation: s3api.ListObjectsV2}}
+	body, err := o.rewrite(c, &exchange{Response: &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(answer))}})
+	if err != nil {
+		return "", err
+	}
+	return body.String(), nil
 }

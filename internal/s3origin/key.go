@@ -118,7 +118,7 @@ func cutPrefix(text, prefix string) (rest string, ok bool) {
 		switch {
 		case at+2 < len(text) && text[at] == '%' && unhex(text[at+1])<<4|unhex(text[at+2]) == int(prefix[i]):
 			at += 3
-		case at < len(text) && text[at] != '%' && (text[at] == prefix[i] && text[at] != '+' || text[at] == '+' && prefix[i] == ' '):
+		case at < len(text) && text[at] != '%' && (text[at] == prefix[i] || text[at] == '+' && prefix[i] == ' '):
 			at++
 		default:
 			return "", false

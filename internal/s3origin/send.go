@@ -59,7 +59,7 @@ func (o *Origin) exchange(ctx context.Context, c *call, sign func(context.Contex
 	if !c.op.slow && c.payload.from == nil {
 		timer = time.AfterFunc(o.headerTimeout, func() { cancel(errSlow) })
 	}
-	resp, err := o.transport.RoundTrip(request)
+	resp, err := o.transport.RoundTrip(request) //nolint:bodyclose // by refusal, or by who gets the exchange
 	if timer != nil {
 		timer.Stop()
 	}
