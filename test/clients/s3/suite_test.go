@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -23,7 +24,20 @@ type suite struct {
 	client func(*testing.T, target) client
 	target target
 	prefix string
+	// plain keys have nothing that could be encoded in two ways, and no prefix has a slash:
+	// moto does not agree with AWS's own clients on the signatures of others.
+	plain bool
 }
+
+// key is where the client keeps something.
+func (s suite) key(name string) string {
+	if s.plain {
+		name = strings.Trim(unusual.ReplaceAllString(name, "-"), "-") + "-"
+	}
+	return s.prefix + name
+}
+
+var unusual = regexp.MustCompile(`[^A-Za-z0-9.]`)
 
 // s3Path is a bucket and a key as x-amz-copy-source has them.
 type s3Path struct{ bucket, key string }
@@ -82,12 +96,15 @@ func (s suite) folder(t *testing.T, c client) {
 	sent, got := t.TempDir(), t.TempDir()
 	var want []string
 	for i, name := range awkward {
+		if s.plain {
+			name = unusual.ReplaceAllString(name, "-")
+		}
 		put(t, filepath.Join(sent, name), random(uint64(i), 1000+i*7919)) //nolint:gosec // G115: a small number
-		want = append(want, s.prefix+"keys/"+name)
+		want = append(want, s.key("keys/")+name)
 	}
-	must(t, c, step{Op: "put-folder", Folder: sent, Key: s.prefix + "keys/"})
-	isList(t, must(t, c, step{Op: "list", Key: s.prefix + "keys/"}).Keys, want)
-	must(t, c, step{Op: "get-folder", Folder: got, Key: s.prefix + "keys/"})
+	must(t, c, step{Op: "put-folder", Folder: sent, Key: s.key("keys/")})
+	isList(t, must(t, c, step{Op: "list", Key: s.key("keys/")}).Keys, want)
+	must(t, c, step{Op: "get-folder", Folder: got, Key: s.key("keys/")})
 	sameFolder(t, got, sent)
 }
 
@@ -96,7 +113,7 @@ func (s suite) object(t *testing.T, c client) {
 	folder := t.TempDir()
 	content := random(1, 70_001)
 	file, back := put(t, filepath.Join(folder, "sent"), content), filepath.Join(folder, "got")
-	key, copied := s.prefix+"object/a + b=c %.bin", s.prefix+"object/copies/ü %2B +.bin"
+	key, copied := s.key("object/a + b=c %.bin"), s.key("object/copies/ü %2B +.bin")
 	metadata := map[string]string{"purpose": "test", "path": "a/b=c"}
 	must(t, c, step{Op: "put", Key: key, File: file, Size: int64(len(content)), Type: "application/x-test", Metadata: metadata})
 	must(t, c, step{Op: "get", Key: key, File: back})
@@ -115,15 +132,15 @@ func (s suite) object(t *testing.T, c client) {
 	must(t, c, step{Op: "copy", Key: key, To: copied})
 	must(t, c, step{Op: "get", Key: copied, File: back})
 	sameFile(t, back, file)
-	refused(t, c, step{Op: "get", Key: s.prefix + "object/missing", File: back}, "NoSuchKey", "NotFound", "404")
-	refused(t, c, step{Op: "head", Key: s.prefix + "object/missing"}, "NoSuchKey", "NotFound", "404")
+	refused(t, c, step{Op: "get", Key: s.key("object/missing"), File: back}, "NoSuchKey", "NotFound", "404")
+	refused(t, c, step{Op: "head", Key: s.key("object/missing")}, "NoSuchKey", "NotFound", "404")
 }
 
 // links are presigned URLs, used by who has no credentials.
 func (s suite) links(t *testing.T, c client) {
 	folder := t.TempDir()
 	content := random(2, 50_000)
-	key := s.prefix + "links/a b+c=d%25 ü.bin"
+	key := s.key("links/a b+c=d%25 ü.bin")
 	file := put(t, filepath.Join(folder, "sent"), content)
 	must(t, c, step{Op: "put", Key: key, File: file, Size: int64(len(content)), Type: "application/x-test"})
 	browser := newHTTPClient(t, s.target)
@@ -135,7 +152,7 @@ func (s suite) links(t *testing.T, c client) {
 		if status, _ := ask(t, browser, http.MethodPut, link, strings.NewReader("another")); status != http.StatusForbidden {
 			t.Errorf("PUT of a link for GET: %d", status)
 		}
-		other := strings.Replace(link, "links/", "other/", 1)
+		other := strings.Replace(link, "links", "other", 1)
 		if status, _ := ask(t, browser, http.MethodGet, other, nil); status != http.StatusForbidden {
 			t.Errorf("GET of another key by a link: %d", status)
 		}
@@ -156,7 +173,7 @@ func (s suite) links(t *testing.T, c client) {
 func (s suite) large(t *testing.T, c client) {
 	folder := t.TempDir()
 	file, back := put(t, filepath.Join(folder, "sent"), random(3, large)), filepath.Join(folder, "got")
-	key, copied := s.prefix+"large/a=b + c.bin", s.prefix+"large/copy of a=b + c.bin"
+	key, copied := s.key("large/a=b + c.bin"), s.key("large/copy of a=b + c.bin")
 	must(t, c, step{Op: "upload", Key: key, File: file})
 	must(t, c, step{Op: "copy", Key: key, To: copied})
 	must(t, c, step{Op: "download", Key: copied, File: back})
@@ -168,10 +185,10 @@ func (s suite) large(t *testing.T, c client) {
 
 // deletes what there is, one by one and all at once.
 func (s suite) deletes(t *testing.T, c client) {
-	one := s.prefix + "keys/" + awkward[0]
+	one := s.key("keys/") + awkward[0]
 	must(t, c, step{Op: "delete", Key: one})
 	refused(t, c, step{Op: "get", Key: one, File: filepath.Join(t.TempDir(), "got")}, "NoSuchKey", "NotFound", "404")
-	rest := must(t, c, step{Op: "list", Key: s.prefix + "keys/"}).Keys
+	rest := must(t, c, step{Op: "list", Key: s.key("keys/")}).Keys
 	if len(rest) != len(awkward)-1 {
 		t.Errorf("%d keys are left", len(rest))
 	}
@@ -183,7 +200,7 @@ func (s suite) deletes(t *testing.T, c client) {
 			must(t, c, step{Op: "delete", Key: key})
 		}
 	}
-	if left := must(t, c, step{Op: "list", Key: s.prefix + "keys/"}).Keys; len(left) != 0 {
+	if left := must(t, c, step{Op: "list", Key: s.key("keys/")}).Keys; len(left) != 0 {
 		t.Errorf("left: %q", left)
 	}
 }

@@ -89,18 +89,19 @@ func s3Origin(t *testing.T, folder string, server foreign.S3Server, bucket, pref
 		"credentials: {static: {access_key_id: %s, secret_access_key_file: ./origin.key}}}}", server.URL, bucket, prefix, server.AccessKeyID)
 }
 
-// overVersityGW has an S3 server behind it that checks the gateway's own signatures.
+// overVersityGW has an S3 server behind it that checks the gateway's own signatures, and keeps
+// its objects there below a prefix.
 func overVersityGW(t *testing.T, config string) *world {
 	t.Helper()
 	folder, origin := t.TempDir(), newVersityGW(t)
-	return newWorld(t, folder, s3Origin(t, folder, origin.S3Server, origin.bucket(t, "storage"), ""), config)
+	return newWorld(t, folder, s3Origin(t, folder, origin.S3Server, origin.bucket(t, "storage"), "below/a prefix+/"), config)
 }
 
-// overMoto has another one, and keeps its objects below a prefix.
+// overMoto has another one that does.
 func overMoto(t *testing.T, config string) *world {
 	t.Helper()
 	folder := t.TempDir()
-	return newWorld(t, folder, s3Origin(t, folder, foreign.MotoS3(t, "storage"), "storage", "below/a prefix/"), config)
+	return newWorld(t, folder, s3Origin(t, folder, foreign.MotoS3(t, "storage"), "storage", ""), config)
 }
 
 // overFolder has a folder.
