@@ -2,6 +2,7 @@
 # make test-quick  the inner loop: unit and black-box tests, no installs
 # make lint        formatting, vet, golangci-lint, the layers
 # make fuzz        every fuzz target, FUZZTIME each
+# make faults      outages, partitions, kills and clocks; prints figures (some minutes)
 # make bench       the table of speed and memory, as ratios in one run
 # make soak        the S3 gateway under a mixed load while its origin dies: SOAK="-requests 20000"
 # make build       ./countersign, a release build
@@ -13,7 +14,7 @@ export PATH := $(TOOLS)/bin:$(PATH)
 # Release builds need no C compiler; the race detector does: the targets say which.
 export CGO_ENABLED ?= 0
 
-.PHONY: test test-quick lint fuzz bench soak build tools race clients
+.PHONY: test test-quick lint fuzz faults bench soak build tools race clients
 
 test: tools
 	$(MAKE) --no-print-directory lint
@@ -50,6 +51,13 @@ clients: build
 
 fuzz:
 	scripts/fuzz.sh $(FUZZTIME)
+
+# Three replicas on a PostgreSQL that goes away, is cut off, slow or killed, and so are they.
+# SEED=N replays a random run.
+SEED   ?= 0
+OUTAGE ?= 60s
+faults:
+	COUNTERSIGN_TEST_OUTAGE=$(OUTAGE) $(GO) test -count=1 -timeout 30m ./test/replicas -full -seed $(SEED) $(if $(OPERATIONS),-operations $(OPERATIONS))
 
 bench: build
 	scripts/bench.sh

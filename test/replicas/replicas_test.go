@@ -1,5 +1,5 @@
-// Package replicas runs two real servers on one real PostgreSQL, and takes the database
-// away under load.
+// Package replicas runs several servers on one real PostgreSQL, takes the database away under
+// load, cuts and delays their networks, kills them and moves their clocks.
 package replicas
 
 import (
@@ -51,6 +51,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
+	printFigures()
 	_ = os.RemoveAll(folder)
 	os.Exit(code)
 }
@@ -85,8 +86,13 @@ func (b *buffer) String() string {
 // start runs a server on dsn with the master key file; issuer is the same for all.
 func start(t *testing.T, dsn, master, issuer string, environ ...string) *replica {
 	t.Helper()
+	return startProgram(t, binary, dsn, master, issuer, environ...)
+}
+
+func startProgram(t *testing.T, program, dsn, master, issuer string, environ ...string) *replica {
+	t.Helper()
 	r := &replica{data: filepath.Join(t.TempDir(), "data"), log: new(buffer)}
-	r.command = exec.Command(binary, "serve", "--data", r.data)
+	r.command = exec.Command(program, "serve", "--data", r.data)
 	r.command.Env = append(os.Environ(), "COUNTERSIGN_LISTEN_API=127.0.0.1:0", "COUNTERSIGN_LISTEN_S3=127.0.0.1:0", "COUNTERSIGN_LISTEN_OPS=127.0.0.1:0",
 		"COUNTERSIGN_STORE="+dsn, "COUNTERSIGN_KEYS_MASTER_FILE="+master, "COUNTERSIGN_ISSUER="+issuer)
 	r.command.Env = append(r.command.Env, environ...)
@@ -122,7 +128,10 @@ func (r *replica) ready() bool {
 	if json.Unmarshal(body, &listen) != nil {
 		return false
 	}
-	r.url, r.ops = "http://"+listen.API, "http://"+listen.Ops
+	if url := "http://" + listen.API; r.url != url { // one that comes again is at the same place, and others may be reading
+		r.url = url
+	}
+	r.ops = "http://" + listen.Ops
 	response, err := http.Get(r.ops + "/readyz")
 	if err != nil {
 		return false
@@ -172,13 +181,17 @@ const issuer = "http://127.0.0.1:8440"
 
 // token asks for one; it returns the status, and the token's id.
 func (r *replica) token(ctx context.Context, client *http.Client, secret countersign.Secret) (int, string) {
+	return r.tokenAs(ctx, client, "document-service", secret)
+}
+
+func (r *replica) tokenAs(ctx context.Context, client *http.Client, name string, secret countersign.Secret) (int, string) {
 	form := url.Values{"grant_type": {"client_credentials"}, "audience": {"parse-service"}}.Encode()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+"/oauth2/token", strings.NewReader(form))
 	if err != nil {
 		return 0, ""
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.SetBasicAuth("document-service", secret.Reveal())
+	request.SetBasicAuth(name, secret.Reveal())
 	response, err := client.Do(request)
 	if err != nil {
 		return 0, err.Error()
@@ -306,10 +319,15 @@ func TestOutage(t *testing.T) {
 // missingEvents returns the tokens that no audit event tells of.
 func missingEvents(t *testing.T, r *replica, issued []string) []string {
 	t.Helper()
+	return missingFrom(t, r.admin, issued)
+}
+
+func missingFrom(t *testing.T, admin *iamclient.Client, issued []string) []string {
+	t.Helper()
 	told := make(map[string]bool)
 	query := iamclient.AuditQuery{Action: "token", Limit: 1000}
 	for {
-		page, err := r.admin.AuditEvents(t.Context(), query)
+		page, err := admin.AuditEvents(t.Context(), query)
 		if err != nil {
 			t.Fatal(err)
 		}
