@@ -50,6 +50,8 @@ func (o *operation) bodyLength(r *http.Request) (int64, error) {
 // is not what was signed. It must be called even where there is no body: that was signed too.
 func (e *exchange) openBody() (signedBody, error) {
 	control := http.NewResponseController(e.w)
+	// Over HTTP/2 this one ends a stream that only reads, too; who writes sets it anew.
+	_ = control.SetWriteDeadline(time.Time{})
 	if e.caller.anonymous() {
 		_ = control.SetReadDeadline(time.Time{}) // as at the end of a body
 		return nil, nil                          //nolint:nilnil // there is none

@@ -14,7 +14,7 @@ import (
 type decision struct {
 	log   *audit.Log
 	event audit.Event
-	// known: the caller has been authenticated, or needs not be.
+	// known: the caller has been authenticated.
 	known bool
 	// allowed: what was asked for was authorised; what came of it is the origin's.
 	allowed bool
@@ -36,9 +36,9 @@ func (g *Gateway) newDecision(ctx context.Context, t *target) *decision {
 	return d
 }
 
-// proves notes who asks, and for what: both are worth keeping now.
+// proves notes who asks, and for what.
 func (d *decision) proves(c *caller, t *target) {
-	d.known = true
+	d.known = !c.anonymous()
 	d.event.Target = t.bucket
 	if t.key != "" {
 		d.event.Target += "/" + t.key
@@ -57,7 +57,8 @@ func (d *decision) record(ctx context.Context, status int, err error) {
 	if !d.allowed {
 		d.event.Decision = audit.Denied
 	}
-	if !d.known {
+	if !d.known && !d.allowed {
+		d.event.Target = ""               // what nobody proved to have any business with
 		d.log.RecordRefused(ctx, d.event) // bounded: anybody can make us write these
 		return
 	}

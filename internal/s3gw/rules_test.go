@@ -372,7 +372,7 @@ func TestRuleG7Hosts(t *testing.T) {
 	r.Host = "documents." + domain
 	w.sign(t, r, c)
 	w.send(t, r).want(t, 200, "")
-	if calls := w.origins.calls(); calls[len(calls)-1].Key != "x/y z" || calls[len(calls)-1].bucket != "documents" {
+	if calls := w.origins.of("documents").calls; len(calls) != 1 || calls[0].Key != "x/y z" {
 		t.Errorf("%+v", calls)
 	}
 }

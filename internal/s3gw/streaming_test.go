@@ -328,6 +328,46 @@ func TestSlowOriginsAreWaitedFor(t *testing.T) {
 	w.send(t, w.request(t, http.MethodGet, "/public/a", nil)).want(t, 200, "")
 }
 
+// HTTP/2 has deadlines of its own for each stream.
+func TestHTTP2(t *testing.T) {
+	t.Parallel()
+	const total = 50 * time.Millisecond
+	w := newWorld(t)
+	w.server.Close()
+	w.server = httptest.NewUnstartedServer(web.Wrap(web.Config{Now: w.Clock.Now}, w.gateway))
+	w.server.EnableHTTP2 = true
+	w.server.Config.ReadTimeout, w.server.Config.WriteTimeout = total, total
+	w.server.StartTLS()
+	t.Cleanup(w.server.Close)
+	c := w.session(t, "acme")
+	body := bytes.Repeat([]byte("0123456789abcdef"), 1<<19)
+	send := func(r *http.Request) (int, []byte) {
+		response, err := w.server.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = response.Body.Close() }()
+		text, err := io.ReadAll(response.Body)
+		if err != nil || response.ProtoMajor != 2 {
+			t.Fatalf("HTTP/%d: %v", response.ProtoMajor, err)
+		}
+		return response.StatusCode, text
+	}
+	if status, text := send(w.signedPut(t, c, "/documents/resumes/acme/a", body)); status != 200 {
+		t.Fatalf("%d %s", status, text)
+	}
+	r := w.request(t, http.MethodGet, "/documents/resumes/acme/a", nil)
+	w.sign(t, r, c)
+	if status, text := send(r); status != 200 || !bytes.Equal(text, body) {
+		t.Errorf("%d, %d bytes", status, len(text))
+	}
+	r = w.request(t, http.MethodGet, "/documents/other", nil)
+	w.sign(t, r, c)
+	if status, text := send(r); status != 403 || codeOf(text) != "AccessDenied" {
+		t.Errorf("%d %s", status, text)
+	}
+}
+
 // endless yields so many bytes.
 type endless struct{ left int64 }
 

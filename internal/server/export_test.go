@@ -2,7 +2,11 @@ package server
 
 import (
 	"io/fs"
+	"net/http"
+	"net/netip"
 	"time"
+
+	"github.com/countersign/countersign/internal/config"
 )
 
 // Reads counts the SELECT statements that the server has sent.
@@ -16,3 +20,8 @@ func CheckPrivate(path string, info fs.FileInfo) error { return checkPrivate(pat
 
 // CertificateAge is how old a look at the certificate may be.
 const CertificateAge = time.Second
+
+// Private is the rule for bodies that nobody signed.
+func Private(trusted []netip.Prefix, r *http.Request) bool {
+	return (&Server{cfg: config.Config{TrustedProxies: trusted}}).private(r)
+}

@@ -1,10 +1,15 @@
 package server_test
 
 import (
+	"crypto/tls"
+	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/countersign/countersign/internal/server"
 )
 
 // The s3 listener answers in S3's words, and its folder is served to whoever the bucket is
@@ -34,7 +39,47 @@ func TestS3Listener(t *testing.T) {
 			t.Errorf("%s: %d %s", path, a.status, a.text)
 		}
 	}
+	if a := r.get(t, "http://"+r.Addresses().Ops+"/metrics"); !strings.Contains(a.text, `listener="s3",route="GetObject"`) {
+		t.Error("no metrics by operation")
+	}
 	if a := r.get(t, r.BaseURL()+"/public/a.txt"); a.status != 404 {
 		t.Errorf("the api listener serves objects: %d", a.status)
+	}
+}
+
+// Who may send a body that the signature says nothing of: over TLS or from this machine.
+func TestRuleF4WhereBodiesNeedNoSignature(t *testing.T) {
+	t.Parallel()
+	proxy := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("127.0.0.1/32")}
+	for _, tt := range []struct {
+		name, peer string
+		tls        bool
+		proto      []string
+		want       bool
+	}{
+		{"TLS", "198.51.100.1:1", true, nil, true},
+		{"plain", "198.51.100.1:1", false, nil, false},
+		{"plain, and it says otherwise", "198.51.100.1:1", false, []string{"https"}, false},
+		{"loopback", "127.0.0.9:1", false, nil, true},
+		{"loopback in IPv6", "[::1]:1", false, nil, true},
+		{"loopback of IPv4 in IPv6", "[::ffff:127.0.0.1]:1", false, nil, true},
+		{"a proxy with TLS", "192.0.2.7:1", false, []string{"https"}, true},
+		{"a proxy without", "192.0.2.7:1", false, []string{"http"}, false},
+		{"a proxy that says nothing", "192.0.2.7:1", false, nil, false},
+		{"a proxy that says both", "192.0.2.7:1", false, []string{"https", "http"}, false},
+		{"a proxy on this machine without TLS", "127.0.0.1:1", false, []string{"http"}, false},
+		{"a proxy on this machine with TLS", "127.0.0.1:1", false, []string{"https"}, true},
+		{"nobody", "", false, nil, false},
+	} {
+		r := &http.Request{RemoteAddr: tt.peer, Header: http.Header{}}
+		if tt.tls {
+			r.TLS = &tls.ConnectionState{}
+		}
+		if tt.proto != nil {
+			r.Header["X-Forwarded-Proto"] = tt.proto
+		}
+		if got := server.Private(proxy, r); got != tt.want {
+			t.Errorf("%s: %t", tt.name, got)
+		}
 	}
 }

@@ -87,7 +87,7 @@ type wrapper struct {
 	limit   int64
 	maxBody int64
 	shares  *Shares
-	rate    *Limiter[netip.Prefix] // nil = no limit
+	rate    *Limiter[netip.Prefix]                                                // nil = no limit
 	answer  func(w http.ResponseWriter, r *http.Request, status int, word string) // nil = in JSON
 	observe func(route string, status int, d time.Duration)
 

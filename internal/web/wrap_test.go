@@ -325,3 +325,21 @@ func TestClientThatWentAwayIsNoFault(t *testing.T) {
 		t.Errorf("log: %s", &log)
 	}
 }
+
+// A listener of one front door refuses in that one's words.
+func TestWrapRefusesInTheWordsOfItsFrontDoor(t *testing.T) {
+	t.Parallel()
+	handler := web.Wrap(web.Config{
+		Hosts: []string{},
+		Refuse: func(w http.ResponseWriter, r *http.Request, status int, word string) {
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, "<"+word+"> "+web.RequestID(r.Context()))
+		},
+	}, http.NotFoundHandler())
+	r := httptest.NewRequest(http.MethodGet, "http://evil.example.com/", nil)
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	if body := w.Body.String(); w.Code != http.StatusMisdirectedRequest || body != "<host_not_served> "+w.Header().Get("X-Request-Id") {
+		t.Errorf("%d %s", w.Code, body)
+	}
+}
