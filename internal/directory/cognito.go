@@ -210,7 +210,7 @@ func (c *Cognito) Search(ctx context.Context, q Query) (Page, error) {
 		if left <= 0 {
 			return made, nil
 		}
-		in.Limit, in.PaginationToken = aws.Int32(int32(min(left, cognitoPage))), nil //nolint:gosec // G115: at most 60
+		in.Limit, in.PaginationToken = aws.Int32(int32(min(left, cognitoPage))), nil
 		if made.Next != "" {
 			in.PaginationToken = aws.String(made.Next)
 		}

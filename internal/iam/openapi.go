@@ -257,7 +257,7 @@ func (a *API) describeAPI(routes []string) web.Handler {
 		header.Set("Content-Type", "application/json")
 		header.Set("Cache-Control", "public, max-age=300")
 		header.Set("X-Content-Type-Options", "nosniff")
-		_, _ = w.Write(text) //nolint:gosec // G705: JSON, and nosniff; an error means that the client has gone
+		_, _ = w.Write(text) // an error means that the client has gone
 		return nil
 	}
 }
