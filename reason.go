@@ -94,6 +94,7 @@ const (
 	ReasonAccessKeyMalformed  Reason = "access_key_malformed" // no id of a session's, or one that comes without a token
 	ReasonAccessKeyUnknown    Reason = "access_key_unknown"   // no long-lived key has that id
 	ReasonAccessKeyEnded      Reason = "access_key_ended"     // revoked, or its service, role or trust is another one now
+	ReasonAccessKeyLimit      Reason = "access_key_limit"     // the service has its most
 	ReasonHeaderUnsigned      Reason = "header_unsigned"      // a header that a request signature has to cover
 	ReasonCredentialScope     Reason = "credential_scope"     // signed for another service or region
 	ReasonClockSkewed         Reason = "clock_skewed"

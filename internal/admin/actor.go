@@ -34,7 +34,7 @@ type Actor struct {
 var Collections = map[string]string{
 	resource.KindService: "services", resource.KindIssuer: "issuers", resource.KindRole: "roles",
 	resource.KindRoutePolicy: "route-policies", resource.KindTenant: "tenants", resource.KindUserRole: "user-roles",
-	"Bucket": "buckets", "AccessKey": "access-keys",
+	resource.KindBucket: "buckets", resource.KindAccessKey: "access-keys",
 }
 
 // May reports whether the actor holds a permission in a tenant; "" is the platform.

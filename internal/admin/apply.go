@@ -74,6 +74,8 @@ type ObjectDetail struct {
 	CreatedAt, UpdatedAt           time.Time
 	// Document is canonical YAML that can be applied again.
 	Document []byte
+	// State is that of an access key: live, revoked, expired or ended; "" for other kinds.
+	State string
 }
 
 // Apply makes the documents of r hold, all or none of them, in one transaction with an
@@ -101,7 +103,7 @@ func (a *Admin) Apply(ctx context.Context, actor Actor, r ApplyRequest) ([]Appli
 		return p.applied(), nil
 	}
 	// Before anything is locked; once more under the lock if the issuers are others then.
-	early, err := a.lint(ctx, a.store, documents, func(string) bool { return false }, nil)
+	early, err := a.lint(ctx, a.store, documents, func(string, string) bool { return false }, nil)
 	if err != nil {
 		return nil, a.refused(ctx, c, err)
 	}
@@ -236,7 +238,7 @@ func actionOf(kind string, action ApplyAction) string {
 	word := map[string]string{
 		resource.KindService: "service", resource.KindIssuer: "issuer", resource.KindRoutePolicy: "route-policy",
 		resource.KindRole: "role", resource.KindTenant: "tenant", resource.KindUserRole: "user-role",
-		resource.KindBucket: "bucket",
+		resource.KindBucket: "bucket", resource.KindAccessKey: "access-key",
 	}[kind]
 	verb := map[ApplyAction]string{ApplyCreated: "create", ApplyChanged: "change", ApplyPruned: "delete"}[action]
 	return word + "." + verb

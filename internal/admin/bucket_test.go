@@ -182,3 +182,34 @@ func TestRuleA6BucketDecidesAgain(t *testing.T) {
 		}
 	}
 }
+
+// What is only odd is saved and told.
+func TestBucketWarnings(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	warnings := func(text string) (rules []string) {
+		t.Helper()
+		applied, err := r.Apply(t.Context(), super(), request(text))
+		must(t, err)
+		for _, a := range applied {
+			for _, f := range a.Warnings {
+				rules = append(rules, f.Rule)
+			}
+		}
+		return rules
+	}
+	role := "kind: Role\nname: writer\n" + trusting + naming
+	r.apply(t, request(gitHub))
+	for _, step := range []struct{ text, want string }{
+		{role, "bucket_missing"},
+		{ambientBucket + "anonymous: true\n", "bucket_public"},
+		{role, ""},
+		{strings.Replace(ambientBucket, "documents", "others", 1), "bucket_overlap"},
+		{ambientBucket + "allowed_roles: [writer]\n", "bucket_overlap"},
+		{"kind: Bucket\nname: third\nallowed_roles: [writer]\n" + strings.Replace(strings.SplitN(ambientBucket, "\n", 3)[2], "b-1", "b-3", 1), "bucket_role_unused"},
+	} {
+		if got := strings.Join(warnings(step.text), " "); got != step.want {
+			t.Errorf("%s: %q, want %q", step.text, got, step.want)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/audit"
@@ -28,8 +29,10 @@ type change struct {
 	several bool
 	events  []audit.Event
 	names   []string
-	// objects are those of other kinds, by kind and name.
+	// objects are those of other kinds, by kind and name; of access keys by the id.
 	objects [][2]string
+	// ended are the events of the access keys that a revocation took along.
+	ended []audit.Event
 }
 
 // run makes a change: fn and the event that tells of it in one transaction, which runs
@@ -45,10 +48,10 @@ func (a *Admin) run(ctx context.Context, c *change, fn func(ctx context.Context,
 			return nil, err
 		}
 		done = true
-		if c.several {
-			return c.events, nil
+		if !c.several {
+			c.events = []audit.Event{a.event(c, audit.Changed, countersign.ReasonOK)}
 		}
-		return []audit.Event{a.event(c, audit.Changed, countersign.ReasonOK)}, nil
+		return slices.Concat(c.events, c.ended), nil
 	})
 	// When fn was done and the commit failed nobody knows which state is on the disk.
 	// The view is dropped either way, and a revocation is taken as made: that is the

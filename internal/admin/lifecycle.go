@@ -156,6 +156,9 @@ func (a *Admin) putRevocation(ctx context.Context, tx store.Tx, c *change, r sto
 	if err != nil {
 		return err
 	}
+	if err := a.endAccessKeys(ctx, tx, c, r); err != nil {
+		return err
+	}
 	r.Seq = seq
 	c.revocations = append(c.revocations, r)
 	return nil

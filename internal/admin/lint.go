@@ -2,51 +2,111 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
+	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/lint"
 	"github.com/countersign/countersign/internal/resource"
 )
 
-// linted is what package lint said of documents, and of which issuers beside them it knew.
+// linted is what package lint said of documents, and of what beside them it knew.
 type linted struct {
 	beside   string // names and revisions
 	findings []lint.Finding
 }
 
 // lint holds documents against the rules of package lint. Compiling takes a while, so what
-// was said before the transaction is taken over if the same issuers are still beside them.
-func (a *Admin) lint(ctx context.Context, in reads, documents []resource.Document, isGone func(name string) bool, before *linted) (*linted, error) {
-	var beside strings.Builder
+// was said before the transaction is taken over if the same objects are still beside them.
+func (a *Admin) lint(ctx context.Context, in reads, documents []resource.Document, isGone func(kind, name string) bool, before *linted) (*linted, error) {
+	var known strings.Builder
+	named := make(map[[2]string]bool, len(documents))
+	for i := range documents {
+		named[[2]string{documents[i].Kind, documents[i].Name}] = true
+	}
+	beside := func(kind, name string) bool { return !named[[2]string{kind, name}] && !isGone(kind, name) }
 	lookup := lint.Lookup{OwnIssuer: a.issuer}
 	if slices.ContainsFunc(documents, func(d resource.Document) bool { return d.Issuer != nil || len(d.Trust()) > 0 }) {
-		named := make(map[string]bool)
-		for i := range documents {
-			if documents[i].Issuer != nil {
-				named[documents[i].Name] = true
-			}
-		}
 		err := all(ctx, in, resource.KindIssuer, func(r *row) {
-			if name := r.document.Name; !named[name] && !isGone(name) {
+			if name := r.document.Name; beside(resource.KindIssuer, name) {
 				lookup.Issuers = append(lookup.Issuers, r.document)
-				_, _ = fmt.Fprintf(&beside, "%s %d\n", name, r.revision)
+				_, _ = fmt.Fprintf(&known, "%s %d\n", name, r.revision)
 			}
 		})
 		if err != nil {
 			return nil, describe(err)
 		}
 	}
-	if before != nil && before.beside == beside.String() {
+	if err := lintBuckets(ctx, in, documents, beside, &lookup); err != nil {
+		return nil, describe(err)
+	}
+	for _, d := range slices.Concat(lookup.Buckets, lookup.Roles) {
+		text, err := d.Spec()
+		if err != nil {
+			return nil, err
+		}
+		_, _ = fmt.Fprintf(&known, "%s %s %s\n", d.Kind, d.Name, text)
+	}
+	if before != nil && before.beside == known.String() {
 		return before, nil
 	}
-	return &linted{beside.String(), lint.Check(documents, lookup)}, nil
+	return &linted{known.String(), lint.Check(documents, lookup)}, nil
+}
+
+// lintBuckets looks up what the rules about buckets need: every other one where a bucket is
+// among the documents, which may lie over it, else those that roles name; and the roles that
+// the buckets let in.
+func lintBuckets(ctx context.Context, in reads, documents []resource.Document, beside func(kind, name string) bool, lookup *lint.Lookup) error {
+	lookup.Buckets = []*resource.Document{} // known, also when there is none
+	wanted := make(map[[2]string]bool)
+	for i := range documents {
+		switch d := &documents[i]; {
+		case d.Role != nil:
+			for _, p := range d.Role.Permissions {
+				wanted[[2]string{resource.KindBucket, p.Bucket}] = true
+			}
+		case d.Bucket != nil:
+			for _, name := range d.Bucket.AllowedRoles {
+				wanted[[2]string{resource.KindRole, name}] = true
+			}
+		}
+	}
+	every := slices.ContainsFunc(documents, func(d resource.Document) bool { return d.Bucket != nil })
+	if every {
+		err := all(ctx, in, resource.KindBucket, func(r *row) {
+			if beside(resource.KindBucket, r.document.Name) {
+				lookup.Buckets = append(lookup.Buckets, r.document)
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, object := range slices.SortedFunc(maps.Keys(wanted), func(a, b [2]string) int { return strings.Compare(a[0]+" "+a[1], b[0]+" "+b[1]) }) {
+		kind, name := object[0], object[1]
+		if kind == resource.KindBucket && every || !countersign.ValidName(name) || !beside(kind, name) {
+			continue
+		}
+		r, err := find(ctx, in, kind, name)
+		switch {
+		case errors.Is(err, countersign.NotFound):
+		case err != nil:
+			return err
+		case kind == resource.KindBucket:
+			lookup.Buckets = append(lookup.Buckets, r.document)
+		default:
+			lookup.Roles = append(lookup.Roles, r.document)
+		}
+	}
+	return nil
 }
 
 // lint adds what may not be saved to the problems, and tells the steps of the rest.
 func (p *plan) lint(ctx context.Context) (err error) {
-	isGone := func(name string) bool { return p.pruned[resource.KindIssuer][name] }
+	isGone := func(kind, name string) bool { return p.pruned[kind][name] }
 	if p.linted, err = p.admin.lint(ctx, p.in, p.documents, isGone, p.linted); err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func TestDeleteObject(t *testing.T) {
 	}
 	wantRefused(t, r.DeleteObject(t.Context(), super(), "RoutePolicy", "b-defaults", 2), countersign.Conflict, countersign.ReasonRevisionMismatch)
 	wantRefused(t, r.DeleteObject(t.Context(), super(), "RoutePolicy", "none", admin.AnyRevision), countersign.NotFound, countersign.ReasonObjectUnknown)
-	wantRefused(t, r.DeleteObject(t.Context(), super(), "AccessKey", "b", admin.AnyRevision), countersign.Unsupported, countersign.ReasonParameterInvalid)
+	wantRefused(t, r.DeleteObject(t.Context(), super(), "AccessKey", "b", admin.AnyRevision), countersign.NotFound, countersign.ReasonObjectUnknown)
 	wantRefused(t, r.DeleteObject(t.Context(), super(), "bucket", "b", admin.AnyRevision), countersign.Invalid, countersign.ReasonParameterInvalid)
 	wantRefused(t, r.DeleteObject(t.Context(), admin.Actor{ID: "user:i|u"}, "RoutePolicy", "b-defaults", 1), countersign.Denied, countersign.ReasonNotAdministrator)
 	must(t, r.DeleteObject(t.Context(), super(), "RoutePolicy", "b-defaults", 1))

@@ -80,6 +80,9 @@ func (p *plan) decide(ctx context.Context, d *resource.Document) (step, error) {
 	if err != nil {
 		return step{}, err
 	}
+	if d.AccessKey != nil {
+		return p.decideAccessKey(ctx, d)
+	}
 	s := step{document: d, told: Applied{
 		Kind: d.Kind, Name: d.Name, Tenant: d.Tenant, Owner: p.request.Owner,
 		Action: ApplyCreated, Revision: 1, File: d.File, Line: d.Line, After: after,
@@ -124,6 +127,32 @@ func (p *plan) decide(ctx context.Context, d *resource.Document) (step, error) {
 	}
 	s.told.Action, s.told.Revision = ApplyChanged, s.old.revision+1
 	return s, nil
+}
+
+// decideAccessKey: a document can neither make an access key, whose secret nobody would see,
+// nor change one. It may say what is there, and is no owner of it.
+func (p *plan) decideAccessKey(ctx context.Context, d *resource.Document) (step, error) {
+	s := step{document: d, told: Applied{Kind: d.Kind, Name: d.Name, Tenant: d.Tenant, Action: ApplyUnchanged, File: d.File, Line: d.Line}}
+	var err error
+	s.old, err = find(ctx, p.in, d.Kind, d.Name)
+	if errors.Is(err, countersign.NotFound) {
+		p.problems.Add(d.Problem("name", fmt.Sprintf("no document makes an access key, because its secret is shown once: "+
+			"countersign access-key create %s --service %s --role %s", d.Name, d.AccessKey.Service, d.AccessKey.Role)))
+		return s, nil
+	}
+	if err != nil {
+		return step{}, describe(err)
+	}
+	if err := p.mayChange(d, s.old); err != nil {
+		return step{}, err
+	}
+	if s.old.document.Tenant != d.Tenant || !s.old.document.AccessKey.Covers(d.AccessKey) {
+		p.problems.Add(d.Problem("name", "the access key is another one: it does not change, so delete it and make a new one"))
+	}
+	s.told.Revision = s.old.revision
+	s.told.Before, err = s.old.document.YAML()
+	s.told.After = s.told.Before
+	return s, err
 }
 
 // mayChange decides about a document of what is there. Of another tenant's object nobody

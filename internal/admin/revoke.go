@@ -10,6 +10,7 @@ import (
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/audit"
+	"github.com/countersign/countersign/internal/keys"
 	"github.com/countersign/countersign/internal/policy"
 	"github.com/countersign/countersign/internal/resource"
 	"github.com/countersign/countersign/internal/session"
@@ -37,7 +38,8 @@ type RevokeSelector struct {
 	All bool
 	// Role: the sessions of a role.
 	Role string
-	// Session: one, by its access key id; Before means nothing beside it.
+	// Session: one, by its access key id, or a long-lived access key; Before means nothing
+	// beside it.
 	Session string
 	// Before: what was issued until then ends; zero = until now. Not later than now.
 	Before time.Time
@@ -73,6 +75,16 @@ func (a *Admin) Revoke(ctx context.Context, actor Actor, s RevokeSelector) error
 			}
 			r.RoleUID = role.UID
 		}
+		if keys.ValidAccessKeyID(s.Session) {
+			key, err := tx.AccessKeyByID(ctx, s.Session)
+			if errors.Is(err, countersign.NotFound) {
+				return unknownAccessKey(err)
+			}
+			if err != nil {
+				return err
+			}
+			r.ExpiresAt = key.ExpiresAt.Add(RevocationSlack)
+		}
 		e := a.event(c, audit.Changed, countersign.ReasonOK)
 		e.UserIssuer, e.User, e.Role, e.Session = s.Issuer, s.Subject, s.Role, s.Session
 		e.Detail = s.describe(r.Before)
@@ -97,6 +109,9 @@ func (a *Admin) revocation(s RevokeSelector, now time.Time) store.Revocation {
 	case r.Session != "":
 		// When it was minted is not known here, and it is not asked: its id is drawn once.
 		r.Before, r.ExpiresAt = time.Time{}, now.Add(keepRevocation)
+		if keys.ValidAccessKeyID(r.Session) {
+			r.ExpiresAt = now.Add(MaxAccessKeyLifetime + RevocationSlack)
+		}
 	case r.Issuer != "" && r.Issuer != a.issuer:
 		r.ExpiresAt = r.Before.Add(foreignLifetime)
 	default:
@@ -119,8 +134,8 @@ func (s RevokeSelector) check(now time.Time) error {
 		return invalid(countersign.ReasonParameterInvalid, "say exactly one of: a user, an issuer, a key, a role, a session, all")
 	case s.Before.After(now):
 		return beforeLater()
-	case s.Session != "" && !session.ValidAccessKeyID(s.Session):
-		return invalid(countersign.ReasonAccessKeyMalformed, "this is not the access key id of a session: ASIA and 16 more characters")
+	case s.Session != "" && !session.ValidAccessKeyID(s.Session) && !keys.ValidAccessKeyID(s.Session):
+		return invalid(countersign.ReasonAccessKeyMalformed, "this is no access key id: ASIA (a session) or AKIA (a long-lived key) and 16 more characters")
 	case s.Session != "" && !s.Before.IsZero():
 		return invalid(countersign.ReasonParameterInvalid, "before does not stand beside a session")
 	case s.Role != "" && !countersign.ValidName(s.Role):

@@ -16,6 +16,7 @@ import (
 type reads interface {
 	store.Services
 	store.Objects
+	store.AccessKeys
 }
 
 // row is one stored object of any kind and the document that it means.
@@ -24,9 +25,10 @@ type row struct {
 	revision             int64
 	createdAt, updatedAt time.Time
 	document             *resource.Document
-	// service is set for a Service, object for every other kind.
-	service *store.Service
-	object  *store.Object
+	// service is set for a Service, accessKey for an AccessKey, object for every other kind.
+	service   *store.Service
+	accessKey *store.AccessKey
+	object    *store.Object
 }
 
 func (r *row) target() target {
@@ -60,6 +62,17 @@ func objectRow(o store.Object) (*row, error) {
 	}, nil
 }
 
+func accessKeyRow(k store.AccessKey) *row {
+	document := &resource.Document{Kind: resource.KindAccessKey, Name: k.Name, Tenant: k.Tenant, AccessKey: &resource.AccessKey{
+		Service: k.Service, Role: k.Role, AccessKeyID: k.ID, ExpiresAt: k.ExpiresAt,
+	}}
+	updated := k.CreatedAt
+	if !k.RevokedAt.IsZero() {
+		updated = k.RevokedAt
+	}
+	return &row{uid: k.UID, revision: k.Revision, createdAt: k.CreatedAt, updatedAt: updated, document: document, accessKey: &k}
+}
+
 // find returns the row of that kind and name, or countersign.NotFound.
 func find(ctx context.Context, in reads, kind, name string) (*row, error) {
 	if kind == resource.KindService {
@@ -68,6 +81,13 @@ func find(ctx context.Context, in reads, kind, name string) (*row, error) {
 			return nil, err
 		}
 		return serviceRow(s)
+	}
+	if kind == resource.KindAccessKey {
+		k, err := in.AccessKey(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		return accessKeyRow(k), nil
 	}
 	o, err := in.Object(ctx, kind, name)
 	if err != nil {
@@ -92,6 +112,13 @@ func list(ctx context.Context, in reads, kind string, page store.Page) ([]*row, 
 			found = append(found, r)
 		}
 		return found, nil
+	}
+	if kind == resource.KindAccessKey {
+		keys, err := in.AccessKeys(ctx, store.AccessKeyFilter{}, page)
+		for _, k := range keys {
+			found = append(found, accessKeyRow(k))
+		}
+		return found, err
 	}
 	objects, err := in.Objects(ctx, kind, page)
 	if err != nil {
@@ -132,10 +159,26 @@ func (r *row) detail() (ObjectDetail, error) {
 	}, err
 }
 
+// detailOf is detail, with what no document says.
+func (a *Admin) detailOf(ctx context.Context, r *row) (ObjectDetail, error) {
+	d, err := r.detail()
+	if err == nil && r.accessKey != nil {
+		d.State = a.accessKeyState(ctx, r.accessKey)
+	}
+	return d, err
+}
+
+// held is under what kind and name the registry has it.
+func (r *row) held() [2]string {
+	if r.accessKey != nil {
+		return [2]string{resource.KindAccessKey, r.accessKey.ID}
+	}
+	return [2]string{r.document.Kind, r.document.Name}
+}
+
 // Object returns one object of any kind, Service too.
 //
-// Errors: countersign.NotFound, Invalid (no such kind), Unsupported (a kind that this
-// version does not serve), Unavailable.
+// Errors: countersign.NotFound, Invalid (no such kind), Unavailable.
 func (a *Admin) Object(ctx context.Context, kind, name string) (ObjectDetail, error) {
 	if err := checkKind(kind); err != nil {
 		return ObjectDetail{}, err
@@ -147,7 +190,7 @@ func (a *Admin) Object(ctx context.Context, kind, name string) (ObjectDetail, er
 	if err != nil {
 		return ObjectDetail{}, describeObject(kind, err)
 	}
-	return r.detail()
+	return a.detailOf(ctx, r)
 }
 
 // RoleTenant returns whose a role is; "" = the platform's, or there is none of that name.
@@ -166,7 +209,7 @@ func (a *Admin) RoleTenant(ctx context.Context, name string) (string, error) {
 
 // Objects lists the objects of a kind in order of name.
 //
-// Errors: countersign.Invalid (the kind, or the cursor), Unsupported, Unavailable.
+// Errors: countersign.Invalid (the kind, or the cursor), Unavailable.
 func (a *Admin) Objects(ctx context.Context, kind string, page store.Page) ([]ObjectDetail, error) {
 	if err := checkKind(kind); err != nil {
 		return nil, err
@@ -180,7 +223,7 @@ func (a *Admin) Objects(ctx context.Context, kind string, page store.Page) ([]Ob
 	}
 	details := make([]ObjectDetail, 0, len(rows))
 	for _, r := range rows {
-		d, err := r.detail()
+		d, err := a.detailOf(ctx, r)
 		if err != nil {
 			return nil, err
 		}
@@ -192,7 +235,7 @@ func (a *Admin) Objects(ctx context.Context, kind string, page store.Page) ([]Ob
 // DeleteObject removes one object of any kind; of a Service all tokens end.
 //
 // Errors: countersign.NotFound, Conflict (another revision), Denied (also: it comes from
-// the server's configuration), Invalid (no such kind), Unsupported, Unavailable.
+// the server's configuration), Invalid (no such kind), Unavailable.
 func (a *Admin) DeleteObject(ctx context.Context, actor Actor, kind, name string, revision int64) error {
 	if kind == resource.KindService {
 		return a.DeleteService(ctx, actor, name, revision)
@@ -225,18 +268,19 @@ func (a *Admin) DeleteObject(ctx context.Context, actor Actor, kind, name string
 		if err := nothingLeft(ctx, tx, r); err != nil {
 			return err
 		}
-		c.objects = [][2]string{{kind, name}}
+		c.objects = [][2]string{r.held()}
+		if r.accessKey != nil {
+			c.events = append(c.events, a.accessKeyEvent(c, r.accessKey, ApplyPruned))
+			return tx.DeleteAccessKey(ctx, r.uid)
+		}
 		c.events = append(c.events, a.objectEvent(c, kind, name, ApplyPruned, "uid="+r.uid))
 		return tx.DeleteObject(ctx, r.uid)
 	})
 }
 
 func checkKind(kind string) error {
-	switch {
-	case slices.Contains(resource.Kinds(), kind):
+	if slices.Contains(resource.Kinds(), kind) {
 		return nil
-	case resource.Later(kind):
-		return countersign.NewError(countersign.Unsupported, countersign.ReasonParameterInvalid, "this kind is not served by this version")
 	}
 	return invalid(countersign.ReasonParameterInvalid, "there is no such kind")
 }

@@ -242,7 +242,7 @@ func TestRevokeOfRolesAndSessions(t *testing.T) {
 		"role and subject": {admin.RevokeSelector{Role: "writer", Subject: "alice"}, countersign.Invalid},
 		"session and all":  {admin.RevokeSelector{Session: id, All: true}, countersign.Invalid},
 		"session before":   {admin.RevokeSelector{Session: id, Before: start}, countersign.Invalid},
-		"long-lived key":   {admin.RevokeSelector{Session: "AKIA" + id[4:]}, countersign.Invalid},
+		"long-lived key":   {admin.RevokeSelector{Session: "AKIA" + id[4:]}, countersign.NotFound},
 		"short":            {admin.RevokeSelector{Session: id[:19]}, countersign.Invalid},
 		"lower case":       {admin.RevokeSelector{Session: "asia" + id[4:]}, countersign.Invalid},
 		"a line break":     {admin.RevokeSelector{Session: id[:19] + "\n"}, countersign.Invalid},

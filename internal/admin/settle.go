@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/countersign/countersign"
@@ -46,7 +47,7 @@ func (a *Admin) Settle(ctx context.Context) error {
 			if err != nil {
 				return nil, err
 			}
-			stored, events = append(stored, numbered...), append(events, late...)
+			stored, events = append(stored, numbered...), slices.Concat(events, late, c.ended)
 		}
 		return events, nil
 	})
@@ -56,6 +57,11 @@ func (a *Admin) Settle(ctx context.Context) error {
 	for _, r := range stored { // they have numbers now, by which receivers get them
 		a.registry.Revoke(r)
 	}
+	for _, c := range changes {
+		for _, object := range c.objects { // access keys that ended with them
+			a.registry.ForgetObject(object[0], object[1])
+		}
+	}
 	if err := a.unsettled.drop(len(changes)); err != nil {
 		return describe(err)
 	}
@@ -64,11 +70,15 @@ func (a *Admin) Settle(ctx context.Context) error {
 
 // storeLate stores the revocations of c that still hit something.
 func (a *Admin) storeLate(ctx context.Context, tx store.Tx, c *change) (stored []store.Revocation, events []audit.Event, err error) {
+	c.ended = nil // of an earlier try
 	for _, r := range c.revocations {
 		if !r.ExpiresAt.After(a.clock()) {
 			continue
 		}
 		if r.Seq, err = tx.PutRevocation(ctx, r); err != nil {
+			return nil, nil, err
+		}
+		if err := a.endAccessKeys(ctx, tx, c, r); err != nil {
 			return nil, nil, err
 		}
 		stored = append(stored, r)

@@ -122,7 +122,7 @@ func (c *checkCommand) stored(ctx context.Context, p *Process) ([]lint.Finding, 
 			}
 		}
 	}
-	findings = append(findings, lint.Check(documents, lint.Lookup{})...)
+	findings = append(findings, lint.Check(documents, lint.Lookup{Buckets: []*resource.Document{}})...) // all there are
 	for i := range findings {
 		findings[i].Line, findings[i].Column = 0, 0 // of no file that anybody has
 	}

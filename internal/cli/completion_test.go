@@ -41,7 +41,7 @@ func TestCompletionOfBash(t *testing.T) {
 		"re":                               "restore revoke",
 		"revoke s":                         "session service subject",
 		"keys ":                            "list rotate rewrap",
-		"get ":                             "tenant user-role service issuer role bucket route-policy",
+		"get ":                             "tenant user-role service issuer role bucket route-policy access-key",
 		"get service --output ":            "yaml json table",
 		"get --server https://x.example r": "role route-policy",
 		"apply --ow":                       "--owner",

@@ -16,7 +16,7 @@ func kindOf(name string) (string, error) {
 	for _, kind := range resource.Kinds() {
 		one := strings.ToLower(kind)
 		many := one + "s"
-		if stem, found := strings.CutSuffix(one, "y"); found {
+		if stem, found := strings.CutSuffix(one, "y"); found && !strings.HasSuffix(stem, "e") { // policies, but keys
 			many = stem + "ies"
 		}
 		if plain == one || plain == many {

@@ -16,7 +16,7 @@ import (
 
 type getCommand struct {
 	target
-	Kind   string `arg:"" help:"The kind: service, issuer or route-policy."`
+	Kind   string `arg:"" help:"The kind: service, role, bucket, access-key and so on."`
 	Name   string `arg:"" optional:"" help:"The name; without one, all are listed."`
 	Output string `help:"yaml, json or table. Default: yaml for one, table for all." default:"" enum:",yaml,json,table"`
 }
@@ -58,7 +58,7 @@ func (c *getCommand) Run(ctx context.Context, p *Process) error {
 	case "table":
 		return printObjects(p.Stdout, []iamclient.Object{object})
 	}
-	return printDocument(p.Stdout, object, nil)
+	return printDocument(p.Stdout, object, [][2]string{{"state", object.State}})
 }
 
 // service shows one service with its state and its secrets, which no document holds.
@@ -223,7 +223,7 @@ func state(s iamclient.Service) string {
 
 type deleteCommand struct {
 	target
-	Kind       string `arg:"" help:"The kind: service, issuer or route-policy."`
+	Kind       string `arg:"" help:"The kind: service, role, bucket, access-key and so on."`
 	Name       string `arg:"" help:"The name."`
 	IfRevision int64  `help:"Delete this revision only; another one is a conflict. Default: whatever it is now." placeholder:"N"`
 }

@@ -69,7 +69,7 @@ func TestKindsAreNamedFreely(t *testing.T) {
 		"service": "services", "services": "services", "Service": "services", "SERVICES": "services",
 		"issuer": "Issuer", "Issuers": "Issuer", "role": "Role", "roles": "Role",
 		"routepolicy": "RoutePolicy", "route-policy": "RoutePolicy", "route-policies": "RoutePolicy", "RoutePolicy": "RoutePolicy", "routepolicies": "RoutePolicy",
-		"tenant": "Tenant", "user-role": "UserRole", "userroles": "UserRole", "bucket": "Bucket", "Buckets": "Bucket",
+		"tenant": "Tenant", "user-role": "UserRole", "userroles": "UserRole", "bucket": "Bucket", "Buckets": "Bucket", "access-key": "AccessKey", "accesskeys": "AccessKey", "AccessKey": "AccessKey",
 	} {
 		s.want(cli.ExitOK, []string{" at unix:" + server.folder, " as local:"}, "delete", word, "x", "--data", server.folder)
 		asked := server.requests()

@@ -12,7 +12,7 @@ import (
 
 type revokeCommand struct {
 	Token   revokeToken   `cmd:"" help:"End one token, and the sessions that it proved."`
-	Session revokeSession `cmd:"" help:"End one session of temporary credentials."`
+	Session revokeSession `cmd:"" help:"End one session of temporary credentials, or a long-lived access key."`
 	Service revokeService `cmd:"" help:"End all tokens and sessions that a service has."`
 	Subject revokeSubject `cmd:"" help:"End all tokens and sessions of one user of an issuer."`
 	Issuer  revokeIssuer  `cmd:"" help:"End all tokens and sessions of an issuer's users."`
@@ -86,13 +86,13 @@ type revokeSession struct {
 	target
 	output
 	revokeHere
-	AccessKeyID string `arg:"" name:"access-key-id" help:"The session's access key id: ASIA…"`
+	AccessKeyID string `arg:"" name:"access-key-id" help:"The access key id: ASIA… of a session, AKIA… of a long-lived key."`
 }
 
 // Help implements kong.HelpProvider.
 func (revokeSession) Help() string {
 	return `Who holds it may get another one: revoke the role, the service or the subject to end those
-too, and change the role's trust to keep them out.
+too, and change the role's trust to keep them out. A long-lived key that was revoked stays so.
 
 Example:
   countersign revoke session ASIAQZ3R5T7B2X4W6Y2A`
@@ -100,11 +100,15 @@ Example:
 
 // Run implements the command.
 func (c *revokeSession) Run(ctx context.Context, p *Process) error {
-	if !strings.HasPrefix(c.AccessKeyID, "ASIA") {
-		return usageError{"a session is named by its access key id: ASIA and 16 more characters"}
+	what := "session "
+	switch {
+	case strings.HasPrefix(c.AccessKeyID, "AKIA"):
+		what = "access key "
+	case !strings.HasPrefix(c.AccessKeyID, "ASIA"):
+		return usageError{"a session is named by its access key id: ASIA, or AKIA for a long-lived key, and 16 more characters"}
 	}
 	return revokeMany(ctx, p, c.target, c.output, revokeBefore{}, iamclient.Revoke{Session: c.AccessKeyID, Local: c.Local},
-		"session "+quoteIfNeeded(c.AccessKeyID))
+		what+quoteIfNeeded(c.AccessKeyID))
 }
 
 type revokeRole struct {

@@ -70,7 +70,7 @@ func TestRevokeRefuses(t *testing.T) {
 		"all with a wrong time": {args: []string{"all", "--yes", "--before", "7"}, code: 2},
 		"service, no time":      {args: []string{"service", "a", "--before", "yesterday"}, code: 2},
 		"session before":        {args: []string{"session", "ASIAQZ3R5T7B2X4W6Y2A", "--before", "24h"}, code: 2},
-		"session of a key":      {args: []string{"session", "AKIAQZ3R5T7B2X4W6Y2A"}, code: 2},
+		"session of a user":     {args: []string{"session", "AIDAQZ3R5T7B2X4W6Y2A"}, code: 2},
 		"empty role":            {args: []string{"role", ""}, code: 2},
 	} {
 		s := shell{t: t, stdin: test.stdin, terminal: test.terminal}

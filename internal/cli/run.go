@@ -46,6 +46,7 @@ type commands struct {
 	Get        getCommand        `cmd:"" help:"Show one object, or all of a kind."`
 	Delete     deleteCommand     `cmd:"" help:"Delete an object."`
 	Service    serviceCommand    `cmd:"" help:"Create, rotate, disable and enable services."`
+	AccessKey  accessKeyCommand  `cmd:"" help:"Make long-lived keys for the S3 gateway."`
 	Token      tokenCommand      `cmd:"" help:"Get a service token."`
 	Assume     assumeCommand     `cmd:"" help:"Trade a proof of identity for temporary credentials."`
 	Exec       execCommand       `cmd:"" help:"Run a command with the credentials of a role."`

@@ -52,14 +52,15 @@ func (s secretSink) reserve() (*os.File, error) {
 	return file, nil
 }
 
-// deliver runs make with a reserved file and gives the secret out. Without a secret
-// the file is taken away again.
-func (s secretSink) deliver(p *Process, out output, make func() (iamclient.Credentials, error)) error {
+// deliver runs make with a reserved file and gives the secret out: into it, else by show,
+// which tells of everything else too. Without a secret the file is taken away again. lost is
+// what to do about a secret that was made and can't be written.
+func (s secretSink) deliver(lost string, make func() (countersign.Secret, error), show func(shown bool) error) error {
 	file, err := s.reserve()
 	if err != nil {
 		return err
 	}
-	credentials, err := make()
+	secret, err := make()
 	if err != nil {
 		if file != nil {
 			_ = file.Close()
@@ -68,12 +69,23 @@ func (s secretSink) deliver(p *Process, out output, make func() (iamclient.Crede
 		return err
 	}
 	if file != nil {
-		_, err := file.WriteString(credentials.ClientSecret.Reveal())
+		_, err := file.WriteString(secret.Reveal())
 		if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-			return countersign.WrapError(countersign.Unavailable, "", "the secret was made and could not be written: rotate again", err)
+			return countersign.WrapError(countersign.Unavailable, "", lost, err)
 		}
 	}
-	return printCredentials(p, out, credentials, file == nil)
+	return show(file == nil)
+}
+
+// deliverCredentials is deliver for the secret of a service.
+func (s secretSink) deliverCredentials(p *Process, out output, make func() (iamclient.Credentials, error)) error {
+	var made iamclient.Credentials
+	return s.deliver("the secret was made and could not be written: rotate again",
+		func() (secret countersign.Secret, err error) {
+			made, err = make()
+			return made.ClientSecret, err
+		},
+		func(shown bool) error { return printCredentials(p, out, made, shown) })
 }
 
 func printCredentials(p *Process, out output, c iamclient.Credentials, show bool) error {
@@ -131,7 +143,7 @@ func (c *serviceCreate) Run(ctx context.Context, p *Process) error {
 		return err
 	}
 	defer client.Close()
-	return c.deliver(p, c.output, func() (iamclient.Credentials, error) {
+	return c.deliverCredentials(p, c.output, func() (iamclient.Credentials, error) {
 		credentials, err := client.CreateService(ctx, request)
 		if err == nil {
 			wrote(p, client, "created service "+c.Name)
@@ -171,7 +183,7 @@ func (c *serviceRotate) Run(ctx context.Context, p *Process) error {
 		return err
 	}
 	defer client.Close()
-	return c.deliver(p, c.output, func() (iamclient.Credentials, error) {
+	return c.deliverCredentials(p, c.output, func() (iamclient.Credentials, error) {
 		credentials, err := client.RotateSecret(ctx, c.Name, iamclient.AnyRevision, time.Duration(grace))
 		if err == nil {
 			wrote(p, client, "rotated the secret of service "+c.Name)

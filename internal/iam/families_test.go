@@ -29,7 +29,7 @@ var routeFamilies = map[string]family{
 	"GET /tenants": users, "GET /tenants/{id}": users, "PUT /tenants/{id}": users, "DELETE /tenants/{id}": users,
 	"GET /admin/users": users, "POST /admin/users": users, "GET /admin/users/{id}": users, "PATCH /admin/users/{id}": users, "DELETE /admin/users/{id}": users,
 	"PUT /admin/users/{id}/roles/{role}": users, "DELETE /admin/users/{id}/roles/{role}": users,
-	"POST /admin/services/{name}/disable": users, "POST /admin/services/{name}/enable": users, "POST /admin/revocations": users, "GET /admin/sessions": users,
+	"POST /admin/services/{name}/disable": users, "POST /admin/services/{name}/enable": users, "POST /admin/access-keys": users, "POST /admin/revocations": users, "GET /admin/sessions": users,
 	"GET /admin/keys": platform, "POST /admin/keys/rotate": platform, "POST /admin/keys/rewrap": platform,
 	"GET /admin/audit/events": platform, "POST /admin/audit/verify": platform, "GET /admin/backup": platform,
 	"POST /system/users/query": machines, "POST /system/enrich": machines, "POST /system/audit/events": machines, "GET /system/route-policies/{service}": machines,

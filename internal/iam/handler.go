@@ -114,6 +114,7 @@ func (a *API) Routes() []Route {
 		"POST /admin/services/{name}/rotate":    operation(a, a.resources, "service.rotate", parseRotateSecret, a.rotateSecret),
 		"POST /admin/services/{name}/disable":   operation(a, a.userContext, "service.disable", parseChangeService, a.disableService),
 		"POST /admin/services/{name}/enable":    operation(a, a.userContext, "service.enable", parseChangeService, a.enableService),
+		"POST /admin/access-keys":               operation(a, a.userContext, "access-key.create", parseCreateAccessKey, a.createAccessKey),
 		"POST /admin/revocations":               operation(a, a.userContext, "revoke", parseRevoke, a.revoke),
 		"POST /admin/resources":                 operation(a, a.resources, "apply", parseApply, a.apply),
 		"GET /admin/resources/{kind}":           operation(a, a.resources, "resource.list", parseListObjects, a.listObjects),

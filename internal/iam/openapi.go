@@ -71,6 +71,8 @@ var operations = map[string]described{
 	"POST /admin/services/{name}/disable": {summary: "Disable a service", who: "user", out: iamclient.Service{}, match: true},
 	"POST /admin/services/{name}/enable":  {summary: "Enable a service", who: "user", out: iamclient.Service{}, match: true},
 
+	"POST /admin/access-keys": {summary: "Make a long-lived key of a service for the S3 gateway", who: "user", in: iamclient.CreateAccessKey{}, out: iamclient.AccessKeyCredentials{}, status: 201},
+
 	"POST /admin/resources":                 {summary: "Apply documents", who: "resource", in: iamclient.Apply{}, out: iamclient.AppliedList{}},
 	"GET /admin/resources/{kind}":           {summary: "List objects of a kind", who: "resource", out: iamclient.ObjectList{}, query: nameParameters},
 	"GET /admin/resources/{kind}/{name}":    {summary: "One object", who: "resource", out: iamclient.Object{}},

@@ -26,6 +26,8 @@ var collections = map[string]struct{ kind, action string }{
 	"roles":          {resource.KindRole, "role"},
 	"route-policies": {resource.KindRoutePolicy, "route-policy"},
 	"user-roles":     {resource.KindUserRole, "user-role"},
+	"buckets":        {resource.KindBucket, "bucket"},
+	"access-keys":    {resource.KindAccessKey, "access-key"},
 }
 
 func parseApply(r *http.Request) (iamclient.Apply, error) {
@@ -165,7 +167,7 @@ func (a *API) deleteObject(r *http.Request, actor admin.Actor, in objectRequest)
 func objectDocument(d admin.ObjectDetail) iamclient.Object {
 	return iamclient.Object{
 		Kind: d.Kind, Name: d.Name, UID: d.UID, Tenant: d.Tenant, Owner: d.Owner, Revision: d.Revision,
-		CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt, Document: string(d.Document),
+		CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt, Document: string(d.Document), State: d.State,
 	}
 }
 

@@ -37,9 +37,9 @@ func (a answer) write(w http.ResponseWriter) error {
 		return nil
 	}
 	body := a.body
-	// The one place where a client secret is revealed: in the answer to the
-	// administrator who made it.
-	if credentials, ok := body.(iamclient.Credentials); ok {
+	// The one place where a new secret is revealed: in the answer to the administrator who
+	// made it.
+	if credentials, ok := body.(interface{ RevealJSON() ([]byte, error) }); ok {
 		revealed, err := credentials.RevealJSON()
 		if err != nil {
 			return fmt.Errorf("encode answer: %w", err)

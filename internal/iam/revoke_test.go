@@ -87,7 +87,7 @@ func TestRevokeRefuses(t *testing.T) {
 		"service tomorrow":   {`{"service":"a","before":"2027-01-02T03:04:05Z"}`, 400},
 		"before a session":   {`{"session":"ASIAQZ3R5T7B2X4W6Y2A","before":"2026-01-02T03:04:05Z"}`, 400},
 		"role and session":   {`{"session":"ASIAQZ3R5T7B2X4W6Y2A","role":"writer"}`, 400},
-		"session of a key":   {`{"session":"AKIAQZ3R5T7B2X4W6Y2A"}`, 400},
+		"unknown key":        {`{"session":"AKIAQZ3R5T7B2X4W6Y2A"}`, 404},
 		"session too short":  {`{"session":"ASIAQZ3R5T7B2X4W6Y2"}`, 400},
 		"session, lower":     {`{"session":"ASIAQZ3R5T7B2X4W6Y2a"}`, 400},
 		"session, local":     {`{"session":"ASIA","local":true}`, 400},

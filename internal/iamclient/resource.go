@@ -93,6 +93,8 @@ type Object struct {
 	UpdatedAt time.Time `json:"updated_at"`
 	// Document is canonical YAML that can be applied again.
 	Document string `json:"document"`
+	// State is that of an access key: [AccessKeyLive] and so on; "" for other kinds.
+	State string `json:"state,omitempty"`
 }
 
 // ObjectList is one page of objects in order of name.
@@ -114,7 +116,7 @@ func (c *Client) Apply(ctx context.Context, in Apply) (AppliedList, error) {
 
 // Objects lists the objects of a kind: GET /admin/resources/KIND.
 //
-// Errors: countersign.Invalid (no such kind), Unsupported, and as [Client].
+// Errors: countersign.Invalid (no such kind), and as [Client].
 func (c *Client) Objects(ctx context.Context, kind string, page ServicePage) (ObjectList, error) {
 	query := url.Values{}
 	if page.After != "" {
@@ -130,7 +132,7 @@ func (c *Client) Objects(ctx context.Context, kind string, page ServicePage) (Ob
 
 // Object returns one object: GET /admin/resources/KIND/NAME.
 //
-// Errors: countersign.NotFound, Invalid (no such kind), Unsupported, and as [Client].
+// Errors: countersign.NotFound, Invalid (no such kind), and as [Client].
 func (c *Client) Object(ctx context.Context, kind, name string) (Object, error) {
 	var out Object
 	err := c.do(ctx, call{method: http.MethodGet, path: objectPath(kind, name)}, &out)

@@ -28,6 +28,9 @@ type Lookup struct {
 	OwnIssuer string
 	// Issuers are those that are not among the documents.
 	Issuers []*resource.Document
+	// Buckets are those that are not among the documents, and Roles those of them that a
+	// bucket among the documents names; nil = not known, and nothing is said of them.
+	Buckets, Roles []*resource.Document
 }
 
 // longSession is from where on sessions are told of.
@@ -35,13 +38,18 @@ const longSession = 4 * time.Hour
 
 // Check holds documents against the rules, in the order of the documents.
 func Check(documents []resource.Document, others Lookup) []Finding {
-	c := &checker{own: others.OwnIssuer, issuers: others.Issuers}
+	c := &checker{own: others.OwnIssuer, issuers: others.Issuers, buckets: others.Buckets, roles: others.Roles}
 	for i := range documents {
-		if documents[i].Issuer != nil {
-			c.issuers = append(slices.Clip(c.issuers), &documents[i])
+		switch d := &documents[i]; {
+		case d.Issuer != nil:
+			c.issuers = append(slices.Clip(c.issuers), d)
+		case d.Bucket != nil:
+			c.buckets = append(slices.Clip(c.buckets), d)
+		case d.Role != nil:
+			c.roles = append(slices.Clip(c.roles), d)
 		}
 	}
-	known := len(others.Issuers)
+	known, buckets := len(others.Issuers), len(others.Buckets)
 	for i := range documents {
 		c.document = &documents[i]
 		switch d := c.document; {
@@ -50,6 +58,9 @@ func Check(documents []resource.Document, others Lookup) []Finding {
 			known++
 		case d.Role != nil:
 			c.role(d.Role)
+		case d.Bucket != nil:
+			c.bucket(d.Bucket, c.buckets[:buckets])
+			buckets++
 		case d.RoutePolicy != nil:
 			c.routePolicy()
 		}
@@ -85,6 +96,8 @@ func (f Finding) Problem() resource.Problem {
 type checker struct {
 	own     string
 	issuers []*resource.Document
+	buckets []*resource.Document
+	roles   []*resource.Document
 	found   []Finding
 
 	document *resource.Document
@@ -123,6 +136,7 @@ func (c *checker) role(r *resource.Role) {
 	}
 	for i, p := range r.Permissions {
 		c.lists(i, p)
+		c.names(i, p)
 	}
 }
 

@@ -50,6 +50,11 @@ const (
 	ruleIssuerMissing      = "issuer_missing"
 	ruleSessionLong        = "session_long"
 	ruleListPrefix         = "list_prefix"
+	ruleBucketMissing      = "bucket_missing"
+	ruleBucketPublic       = "bucket_public"
+	ruleBucketOverlap      = "bucket_overlap"
+	ruleBucketUnused       = "bucket_role_unused"
+	rulePlainOrigin        = "origin_plain_http"
 	ruleAllowUnused        = "insecure_allow_unused"
 )
 
@@ -79,6 +84,11 @@ var rules = []Rule{
 	{ruleIssuerMissing, Warning, true, "an issuer that is not there"},
 	{ruleSessionLong, Warning, false, "sessions of more than 4 hours"},
 	{ruleListPrefix, Warning, false, "a list of a prefix that does not end in /, which is never allowed"},
+	{ruleBucketMissing, Warning, false, "a permission for a bucket that is not there"},
+	{ruleBucketPublic, Warning, false, "a bucket whose objects anybody may read"},
+	{ruleBucketOverlap, Warning, false, "two buckets over the same objects: who may use one of them gets at the other's"},
+	{ruleBucketUnused, Warning, false, "a role in allowed_roles whose permissions do not name the bucket"},
+	{rulePlainOrigin, Warning, false, "an origin that is reached by plain http off this machine"},
 	{ruleAllowUnused, Warning, false, "insecure_allow names a rule that the statement keeps"},
 }
 

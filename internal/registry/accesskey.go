@@ -8,7 +8,6 @@ import (
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/keys"
-	"github.com/countersign/countersign/internal/store"
 )
 
 // AccessKey is a long-lived access key of a service (RULES F7), opened. Shared: never change
@@ -100,9 +99,4 @@ func (r *Registry) AccessKeyRevoked(ctx context.Context, k *AccessKey) (bool, er
 // AccessKeyFacts is what the revocation of several can hit an access key by.
 func AccessKeyFacts(k *AccessKey) SessionFacts {
 	return SessionFacts{Role: k.Role, RoleUID: k.RoleUID, Service: k.Service, ServiceUID: k.ServiceUID, IssuedAt: k.CreatedAt}
-}
-
-// MayRefer reports whether a role may refer to a service (RULES A6).
-func (r *Role) MayRefer(service store.Service) bool {
-	return mayRefer(r.Tenant, service.Tenant, service.SharedWith)
 }

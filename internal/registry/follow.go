@@ -23,9 +23,7 @@ const (
 
 	metaEpoch   = "epoch"
 	kindService = "Service"
-	// kindAccessKey is that of changes whose name is an access key id.
-	kindAccessKey = "AccessKey"
-	kindUser      = "User" // its name is the user's id
+	kindUser    = "User" // its name is the user's id
 )
 
 // Follow keeps the view equal to the store until ctx ends: it polls every Config.Poll,

@@ -233,7 +233,7 @@ func (r *Registry) forgetObject(kind, name string) {
 		r.tenants.forget(name)
 	case resource.KindBucket:
 		r.buckets.forget(name)
-	case kindAccessKey:
+	case resource.KindAccessKey: // the name of such a change is the id
 		r.accessKeys.forget(name)
 	}
 }

@@ -18,18 +18,13 @@ const (
 	KindTenant      = "Tenant"
 	KindUserRole    = "UserRole"
 	KindBucket      = "Bucket"
+	KindAccessKey   = "AccessKey"
 )
 
-var served = []string{KindTenant, KindUserRole, KindService, KindIssuer, KindRole, KindBucket, KindRoutePolicy}
-
-// laterKinds are known, and refused as not served.
-var laterKinds = []string{"AccessKey"}
+var served = []string{KindTenant, KindUserRole, KindService, KindIssuer, KindRole, KindBucket, KindRoutePolicy, KindAccessKey}
 
 // Kinds returns the kinds that are served, in the order in which they are applied.
 func Kinds() []string { return slices.Clone(served) }
-
-// Later reports whether the kind is known and not served by this version.
-func Later(kind string) bool { return slices.Contains(laterKinds, kind) }
 
 // Document is one document. Exactly the field of its kind is set.
 type Document struct {
@@ -42,6 +37,7 @@ type Document struct {
 	Role        *Role
 	RoutePolicy *RoutePolicy
 	Bucket      *Bucket
+	AccessKey   *AccessKey
 	OfTenant    *Tenant
 	UserRole    *UserRole
 

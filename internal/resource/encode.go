@@ -23,6 +23,8 @@ func (d *Document) Spec() ([]byte, error) {
 		spec = d.Role
 	case d.Bucket != nil:
 		spec = d.Bucket
+	case d.AccessKey != nil:
+		spec = d.AccessKey
 	case d.OfTenant != nil:
 		spec = d.OfTenant
 	case d.UserRole != nil:
@@ -44,7 +46,7 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
 }
 
-// FromSpec is the way back from [Document.Spec] of every kind but Service.
+// FromSpec is the way back from [Document.Spec] of every kind but Service and AccessKey.
 //
 // Errors: countersign.Internal when the stored text is none that Spec wrote.
 func FromSpec(kind, name, tenant string, spec []byte) (*Document, error) {

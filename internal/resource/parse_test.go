@@ -52,7 +52,6 @@ func TestParseRefusesWithPlace(t *testing.T) {
 	}{
 		"unknown kind":             {"kind: service\nname: a\n", []string{"f0.yaml:1:7: kind ~Service"}},
 		"nothing like it":          {"kind: Deployment\nname: a\n", []string{"f0.yaml:1:7: kind"}},
-		"later kind":               {"kind: AccessKey\nname: a\norigin: {dir: ./x}\n", []string{"f0.yaml:1:7: kind"}},
 		"no kind":                  {"name: a\n", []string{"f0.yaml:1:1: kind"}},
 		"no name":                  {"kind: Service\n", []string{"f0.yaml:1:1: name"}},
 		"kind is a list":           {"kind: [Service]\nname: a\n", []string{"f0.yaml:1:7: kind"}},

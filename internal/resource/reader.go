@@ -65,18 +65,17 @@ func (r *reader) read(node ast.Node) {
 		d.RoutePolicy = readRoutePolicy(f)
 	case d.Kind == KindBucket:
 		d.Bucket = readBucket(f)
+	case d.Kind == KindAccessKey:
+		d.AccessKey = readAccessKey(f)
 	case d.Kind == KindTenant:
 		d.OfTenant = readTenant(f)
 	case d.Kind == KindUserRole:
 		d.UserRole = readUserRole(f)
-	case Later(d.Kind):
-		f.wrong("kind", "is not served by this version")
-		return
 	case slices.Contains(f.failed, "kind"):
 		return
 	default:
 		p := f.problem("kind", "unknown kind: use "+strings.Join(served, ", "))
-		p.Nearest = nearest(d.Kind, slices.Concat(served, laterKinds))
+		p.Nearest = nearest(d.Kind, served)
 		r.problems.Add(p)
 		return
 	}

@@ -94,7 +94,7 @@ func TestBadResourcesKeepTheServerFromStarting(t *testing.T) {
 		"unknown field": "kind: Service\nname: a\nscope: [x]\n",
 		"unknown kind":  "kind: Sevice\nname: a\n",
 		"twice":         "kind: Service\nname: a\n---\nkind: Service\nname: a\n",
-		"later kind":    "kind: AccessKey\nname: a\n",
+		"incomplete":    "kind: Bucket\nname: abc\n",
 		"broken":        "kind: [\n",
 	} {
 		t.Run(name, func(t *testing.T) {

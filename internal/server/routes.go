@@ -26,7 +26,9 @@ import (
 //	     /api/iam/v1/admin/services[/NAME[/VERB]]       iam    services
 //	POST /api/iam/v1/admin/resources                    iam    apply
 //	     /api/iam/v1/admin/resources/KIND[/NAME]        iam    objects of every kind
-//	     /api/iam/v1/admin/{issuers,route-policies}…    iam    the same by collection
+//	     /api/iam/v1/admin/COLLECTION[/NAME]            iam    the same: issuers, roles, buckets, route-policies,
+//	                                                           user-roles, access-keys
+//	POST /api/iam/v1/admin/access-keys                  iam    a long-lived key for the S3 gateway
 //	     /api/iam/v1/admin/keys[/{rotate,rewrap}]       iam    signing keys
 //	POST /api/iam/v1/admin/revocations                  iam    revoke
 //	GET  /api/iam/v1/admin/audit/events                 iam    audit query
