@@ -18,6 +18,8 @@ type decision struct {
 	known bool
 	// allowed: what was asked for was authorised; what came of it is the origin's.
 	allowed bool
+	// denied is how many keys of a document were denied.
+	denied int
 }
 
 // actionOf names an operation in the audit log: s3:GetObject.
@@ -64,6 +66,12 @@ func (d *decision) record(ctx context.Context, status int, err error) {
 	}
 	if status != 0 {
 		d.event.Detail = "status=" + strconv.Itoa(status)
+	}
+	if d.denied > 0 {
+		d.event.Detail += " denied=" + strconv.Itoa(d.denied)
+		if !d.allowed {
+			d.event.Reason = string(countersign.ReasonActionNotAllowed)
+		}
 	}
 	d.log.RecordDetached(ctx, d.event)
 }

@@ -68,7 +68,7 @@ func (e *exchange) deleteObjects() error {
 		return err
 	}
 	allowed, failed := e.decideEach(asked.Objects)
-	e.decision.allowed = len(allowed) > 0
+	e.decision.allowed, e.decision.denied = len(allowed) > 0, len(failed)
 	e.decision.event.Rule = t.operation.action
 	e.decision.event.Count = int64(len(asked.Objects))
 	result := deleteResult{}

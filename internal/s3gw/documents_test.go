@@ -47,7 +47,7 @@ func TestDeleteObjectsByKey(t *testing.T) {
 	if got.status != 200 || !strings.Contains(got.body, "AccessDenied") || len(w.origins.calls()) != 0 {
 		t.Errorf("%d %s", got.status, got.body)
 	}
-	if e := w.event(t, "s3:DeleteObjects"); e.Decision != "denied" {
+	if e := w.event(t, "s3:DeleteObjects"); e.Decision != "denied" || e.Detail != "status=200 denied=1" || e.Reason != "action_not_allowed" {
 		t.Errorf("%+v", e)
 	}
 	w.do(t, w.session(t, "nothing"), http.MethodPost, "/documents?delete", []byte(`<Delete><Object><Key>a</Key></Object></Delete>`)).want(t, 200, "")

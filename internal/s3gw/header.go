@@ -195,11 +195,15 @@ func init() {
 	}
 }
 
-// passAnswer copies the headers of an answer that are passed on.
+// passAnswer copies the headers of an answer that are passed on. The names of the user's own
+// metadata are in lower case, as at S3: AWS's SDK for Python keeps the case that it gets.
 func passAnswer(to, from http.Header) {
 	for name, values := range from {
-		if answerHeaders[name] || strings.HasPrefix(name, metadataPrefix) {
+		switch {
+		case answerHeaders[name]:
 			to[name] = values
+		case len(name) >= len(metadataPrefix) && strings.EqualFold(name[:len(metadataPrefix)], metadataPrefix):
+			to[strings.ToLower(name)] = values
 		}
 	}
 }

@@ -117,6 +117,22 @@ func TestContinueAfterAuthorisation(t *testing.T) {
 	conn.answer(t).want(t, 200, "")
 }
 
+// Names of metadata are in lower case: some SDKs keep the case that they get.
+func TestMetadataIsInLowerCase(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.session(t, "acme")
+	w.do(t, c, http.MethodPut, "/documents/resumes/acme/a", []byte("x"), "x-amz-meta-Some-Purpose", "y").want(t, 200, "")
+	r := w.request(t, http.MethodHead, "/documents/resumes/acme/a", nil)
+	w.sign(t, r, c)
+	conn := w.dial(t)
+	conn.head(t, r, "Connection: close")
+	text, err := io.ReadAll(conn)
+	if err != nil || !strings.Contains(string(text), "\r\nx-amz-meta-some-purpose: y\r\n") {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
 // A body that ends before its length is no object.
 func TestTruncatedBody(t *testing.T) {
 	t.Parallel()
