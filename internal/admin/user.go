@@ -3,17 +3,13 @@ package admin
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/audit"
 	"github.com/countersign/countersign/internal/policy"
 	"github.com/countersign/countersign/internal/resource"
 	"github.com/countersign/countersign/internal/store"
-	"github.com/countersign/countersign/internal/trust"
 )
 
 // Limits of users.
@@ -25,13 +21,6 @@ const (
 
 // UserRef names the record of a user in a tenant; "" is the platform.
 type UserRef struct{ ID, Tenant string }
-
-// UserChange is what is changed about a user; nil = that stays.
-type UserChange struct {
-	Disabled *bool
-	// Username, Email and DisplayName are those of the local directory, where that is kept.
-	Username, Email, DisplayName *string
-}
 
 // User returns what is known of a user in a tenant. What the actor may not see does not
 // exist for it.
@@ -171,51 +160,6 @@ func (a *Admin) ChangeUser(ctx context.Context, actor Actor, ref UserRef, revisi
 	})
 }
 
-// AssignRole gives a user a role in a tenant, or super-admin on the platform. Who has it
-// already stays as they are.
-//
-// Errors: countersign.Invalid (no role of that tenant), NotFound, Conflict (another
-// revision), Denied (RULES A7), Unavailable.
-func (a *Admin) AssignRole(ctx context.Context, actor Actor, ref UserRef, role string, revision int64) (store.User, error) {
-	c := &change{actor: actor, action: "user.role.assign"}
-	return a.changeUser(ctx, c, ref, revision, func(ctx context.Context, tx store.Tx, u *store.User) (string, error) {
-		if err := a.mayAssign(ctx, tx, actor, u.Tenant, role); err != nil {
-			return "", err
-		}
-		if slices.Contains(u.Roles, role) {
-			return "", nil
-		}
-		if len(u.Roles) >= MaxUserRoles {
-			return "", countersign.NewError(countersign.Conflict, countersign.ReasonParameterInvalid, "a user has at most 64 roles in a tenant")
-		}
-		u.Roles = sortedDistinct(append(slices.Clone(u.Roles), role))
-		return " role=" + role, nil
-	})
-}
-
-// RemoveRole takes a role from a user. Who has not got it stays as they are.
-//
-// Errors: as AssignRole; countersign.Conflict also for the last super-admin.
-func (a *Admin) RemoveRole(ctx context.Context, actor Actor, ref UserRef, role string, revision int64) (store.User, error) {
-	c := &change{actor: actor, action: "user.role.remove"}
-	return a.changeUser(ctx, c, ref, revision, func(ctx context.Context, tx store.Tx, u *store.User) (string, error) {
-		if !countersign.ValidName(role) {
-			return "", unknownUserRole()
-		}
-		if !slices.Contains(u.Roles, role) {
-			return "", nil
-		}
-		before := *u
-		u.Roles = slices.DeleteFunc(slices.Clone(u.Roles), func(r string) bool { return r == role })
-		if role == policy.RoleSuperAdmin {
-			if err := a.keepSuperAdmin(ctx, tx, before); err != nil {
-				return "", err
-			}
-		}
-		return " role=" + role, nil
-	})
-}
-
 // DeleteUser forgets what is known of a user in a tenant. What their tokens say by
 // themselves still counts: to keep somebody out, disable them.
 //
@@ -299,44 +243,6 @@ func (a *Admin) currentUser(ctx context.Context, tx store.Tx, actor Actor, ref U
 	return u, nil
 }
 
-// mayAssign decides whether a role can be held in a tenant, and whether the actor may give it.
-func (a *Admin) mayAssign(ctx context.Context, tx store.Tx, actor Actor, tenant, name string) error {
-	role, err := userRole(ctx, tx, name)
-	switch {
-	case err != nil:
-		return err
-	case (name == policy.RoleSuperAdmin) != (tenant == ""):
-		return invalid(countersign.ReasonParameterInvalid, "super-admin is held on the platform, every other role in a tenant")
-	case role == nil || !role.HoldsIn(tenant):
-		return unknownUserRole()
-	case name == policy.RoleSuperAdmin && !actor.SuperAdmin, !actor.covers(role.Permissions, tenant):
-		return notHeld(countersign.ReasonNotHeld, "nobody grants what they don't hold")
-	}
-	return nil
-}
-
-// keepSuperAdmin refuses to lose the last super-admin that is assigned here.
-func (a *Admin) keepSuperAdmin(ctx context.Context, tx store.Tx, before store.User) error {
-	if before.Tenant != "" || before.Disabled || !slices.Contains(before.Roles, policy.RoleSuperAdmin) {
-		return nil
-	}
-	for page := (store.Page{Limit: store.MaxLimit}); ; {
-		users, err := tx.TenantUsers(ctx, "", page)
-		if err != nil {
-			return err
-		}
-		for _, u := range users {
-			if u.UID != before.UID && !u.Disabled && slices.Contains(u.Roles, policy.RoleSuperAdmin) {
-				return nil
-			}
-			page.After = u.ID
-		}
-		if len(users) < store.MaxLimit {
-			return countersign.NewError(countersign.Conflict, countersign.ReasonLastSuperAdmin, "this is the last super-admin")
-		}
-	}
-}
-
 // revokeUser ends what the tokens of a user of the platform proved until now (RULES A5).
 func (a *Admin) revokeUser(ctx context.Context, tx store.Tx, c *change, u store.User) error {
 	if u.Tenant != "" {
@@ -355,53 +261,6 @@ func (a *Admin) tellOfUser(c *change, u store.User, detail string) {
 	c.events = append(c.events, a.event(&told, audit.Changed, countersign.ReasonOK))
 }
 
-func (in UserChange) check(localDirectory bool) error {
-	if !localDirectory && (in.Username != nil || in.Email != nil || in.DisplayName != nil) {
-		return invalid(countersign.ReasonFieldUnknown, "username, email and display_name are kept upstream: only the local directory has them here")
-	}
-	for _, text := range []*string{in.Username, in.Email} {
-		if text != nil && *text != "" && (!nameable(*text) || len(*text) > maxProfile || strings.ContainsRune(*text, ' ')) {
-			return invalid(countersign.ReasonParameterInvalid, "username and email have at most 254 printable bytes and no space")
-		}
-	}
-	if in.Email != nil && *in.Email != "" && strings.Count(*in.Email, "@") != 1 {
-		return invalid(countersign.ReasonParameterInvalid, "email is an address with one @")
-	}
-	if in.DisplayName != nil && !resource.ValidDisplayName(*in.DisplayName) {
-		return invalid(countersign.ReasonParameterInvalid, "display_name has at most 256 bytes, all printable")
-	}
-	return nil
-}
-
-// apply changes u and names the fields that are others now.
-func (in UserChange) apply(u *store.User) (changed []string) {
-	if in.Disabled != nil && *in.Disabled != u.Disabled {
-		u.Disabled = *in.Disabled
-		changed = append(changed, "disabled")
-	}
-	if in.Email != nil {
-		lower := strings.ToLower(*in.Email)
-		in.Email = &lower
-	}
-	for _, field := range []struct {
-		name  string
-		value *string
-		of    *string
-	}{{"username", in.Username, &u.Username}, {"email", in.Email, &u.Email}, {"display_name", in.DisplayName, &u.DisplayName}} {
-		if field.value != nil && *field.value != *field.of {
-			*field.of = *field.value
-			changed = append(changed, field.name)
-		}
-	}
-	return changed
-}
-
-// nameable reports whether a text can be a part of a user's name, which a revocation must be
-// able to tell.
-func nameable(text string) bool {
-	return text != "" && len(text) <= trust.MaxSubject && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
-}
-
 func describeUser(err error) error {
 	if errors.Is(err, countersign.NotFound) {
 		return unknownUser(err)
@@ -414,8 +273,4 @@ func describeUser(err error) error {
 
 func unknownUser(cause error) error {
 	return countersign.WrapError(countersign.NotFound, countersign.ReasonObjectUnknown, "there is no such user", cause)
-}
-
-func unknownUserRole() error {
-	return countersign.NewError(countersign.NotFound, countersign.ReasonObjectUnknown, "there is no such role in that tenant")
 }

@@ -114,8 +114,11 @@ func (a *Authenticator) Both(r *http.Request) (Caller, error) {
 	}
 	user, err := a.User(r.Context(), found.first, hint)
 	if err != nil {
-		// Who it was is not told: a refused user is recorded as far as the token was good.
-		return Caller{Principal: &countersign.Principal{Service: service}}, err
+		refused := &countersign.Principal{Service: service} // for the audit event alone
+		if user != nil {
+			refused.User = countersign.User{Issuer: user.Issuer, Subject: user.Subject}
+		}
+		return Caller{Principal: refused}, err
 	}
 	return Caller{User: user, Principal: &countersign.Principal{
 		User: countersign.User{

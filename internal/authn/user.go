@@ -72,7 +72,8 @@ func (u *User) Roles() []string {
 // tenant that the request names, "" = none.
 //
 // Errors: those of UserTokens.UserToken; countersign.Denied (the user is disabled, or no
-// member of the tenant); countersign.Unavailable.
+// member of the tenant), with which the proven user is returned for the audit event;
+// countersign.Unavailable.
 func (a *Authenticator) User(ctx context.Context, token, hint string) (*User, error) {
 	if a.users == nil {
 		return nil, countersign.NewError(countersign.BadToken, countersign.ReasonIssuerUnknown, "no issuer of users is known")
@@ -87,7 +88,7 @@ func (a *Authenticator) User(ctx context.Context, token, hint string) (*User, er
 		return nil, err
 	}
 	if platform, ok := known.Record(""); ok && platform.Disabled {
-		return nil, countersign.NewError(countersign.Denied, countersign.ReasonUserDisabled, "the user is disabled")
+		return u, countersign.NewError(countersign.Denied, countersign.ReasonUserDisabled, "the user is disabled")
 	}
 	if err := a.memberships(ctx, u, known); err != nil {
 		return nil, err
