@@ -105,6 +105,10 @@ func (b Beginning) In(ctx context.Context, tx store.Tx) error {
 			return fmt.Errorf("begin an epoch: %w", err)
 		}
 	}
+	// A code that was used since would be good again.
+	if err := tx.EndLogins(ctx, b.KeepSessions); err != nil {
+		return fmt.Errorf("begin an epoch: %w", err)
+	}
 	if b.KeepSessions {
 		return nil
 	}

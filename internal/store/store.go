@@ -118,6 +118,7 @@ type Tx interface {
 	AccessKeys
 	AccessKeyWriter
 	KeyWriter
+	LoginWriter
 	AuditWriter
 	// Serialize makes this transaction run alone among all that call it, of all
 	// processes: what it reads from then on stays true until it commits. Call it first.
@@ -201,6 +202,7 @@ type Store interface {
 	Quotas
 	AuditReader
 	Meta
+	Logins
 	// Update runs fn in one transaction and commits it durably (on disk when it
 	// returns nil). An error of fn rolls back and is returned as it is. Updates of
 	// one process run one after another, so fn must not call Update. A ctx that ends

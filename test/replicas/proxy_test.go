@@ -162,4 +162,3 @@ func (n *network) hold(link net.Conn) bool {
 	}
 	return there
 }
-

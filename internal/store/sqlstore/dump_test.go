@@ -98,6 +98,8 @@ func fillAll(t *testing.T, s *sqlstore.Store) {
 			tx.CreateObject(ctx, store.Object{UID: "o1", Kind: "Role", Name: "writer", Spec: []byte(`{"a":"<b>"}`), Revision: 1, CreatedAt: at, UpdatedAt: at}),
 			tx.CreateUser(ctx, store.User{ID: "i1", UID: "uu1", Issuer: "https://idp", Subject: "ada", Roles: []string{"member"}, Revision: 1, CreatedAt: at, UpdatedAt: at}),
 			tx.CreateAccessKey(ctx, store.AccessKey{UID: "a1", ID: "AKIA1", Name: "uploader", Service: "s1", ServiceUID: "u1", Role: "writer", RoleUID: "o1", Sealed: []byte{0, 9}, CreatedAt: at, ExpiresAt: at}),
+			tx.PutLoginCode(ctx, store.LoginCode{Hash: []byte{0, 1}, CreatedBy: "local:1", CreatedAt: at, ExpiresAt: at.Add(time.Hour)}),
+			tx.CreateLogin(ctx, store.Login{ID: "l1", Public: []byte{2, 0}, CreatedBy: "local:1", CreatedAt: at, ExpiresAt: at.Add(time.Hour)}),
 			tx.AppendAuditBlock(ctx, store.AuditBlock{Replica: "main", Seq: 1, First: at, Last: at, Count: 1, Prev: make([]byte, 32), Hash: []byte("hash"), Events: []byte("{\"a\":1}\n")}),
 			tx.PutAuditHead(ctx, store.AuditHead{Replica: "main", Seq: 1, Hash: []byte("hash"), At: at, KID: "k1", Signature: []byte{9}}),
 		)

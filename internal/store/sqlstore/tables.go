@@ -6,5 +6,5 @@ package sqlstore
 var tables = []string{
 	"meta", "counter", "service", "client_secret", "signing_key", "revocation", "object", "change",
 	"single_use", "quota_use", "audit_block", "audit_head",
-	"access_key", "user_record",
+	"access_key", "user_record", "login_code", "login",
 }

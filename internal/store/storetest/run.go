@@ -49,6 +49,7 @@ func Run(t *testing.T, open Open) {
 		{"Objects", objectCases()},
 		{"Users", alone(userCases())},
 		{"AccessKeys", alone(accessKeyCases())},
+		{"Logins", loginCases()},
 		{"Feed", feedCases()},
 		{"Serialize", serializeCases()},
 		{"SingleUse", onceCases()},
