@@ -54,10 +54,10 @@ func (o *Origin) call(r *s3api.Request) (*call, error) {
 		}
 		c.header["X-Amz-Copy-Source"] = []string{source}
 	}
-	switch op.body {
-	case objectBody:
+	switch {
+	case op.body == objectBody:
 		c.payload, err = payloadOf(r, o.store, o.plain)
-	case documentBody:
+	case op.body == documentBody, op.body == optionalDocument && r.ContentLength > 0:
 		c.payload, err = o.document(r, c.header)
 	default:
 		c.payload.hash = sigv4.EmptyPayloadHash

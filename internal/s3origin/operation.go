@@ -17,6 +17,8 @@ const (
 	objectBody
 	// document: XML, held in memory.
 	documentBody
+	// the same, or none.
+	optionalDocument
 )
 
 // operation is what the store is asked for.
@@ -60,7 +62,7 @@ var operations = map[s3api.Operation]operation{
 	s3api.PutObjectTagging:    {method: http.MethodPut, selectors: []string{"tagging"}, body: documentBody, ofKey: true, silent: true},
 	s3api.DeleteObjectTagging: {method: http.MethodDelete, selectors: []string{"tagging"}, ofKey: true, silent: true},
 	s3api.GetObjectACL:        {method: http.MethodGet, selectors: []string{"acl"}, ofKey: true},
-	s3api.PutObjectACL:        {method: http.MethodPut, selectors: []string{"acl"}, body: documentBody, ofKey: true, silent: true},
+	s3api.PutObjectACL:        {method: http.MethodPut, selectors: []string{"acl"}, body: optionalDocument, ofKey: true, silent: true},
 	s3api.GetObjectRetention:  {method: http.MethodGet, selectors: []string{"retention"}, ofKey: true},
 	s3api.PutObjectRetention:  {method: http.MethodPut, selectors: []string{"retention"}, body: documentBody, ofKey: true, silent: true},
 	s3api.GetObjectLegalHold:  {method: http.MethodGet, selectors: []string{"legal-hold"}, ofKey: true},
@@ -85,6 +87,9 @@ var selectors = []string{
 	"retention", "select", "select-type", "session", "tagging", "torrent", "uploadId", "uploads", "versioning", "versions", "website",
 }
 
+// ids are the parameters that some stores make a part of a path.
+var ids = map[string]bool{"uploadId": true, "versionId": true}
+
 // find returns the row of a request, once it is one that fits it. What does not fit is an
 // error of ours: the gateway decided about something else than what would be done.
 func find(r *s3api.Request) (operation, error) {
@@ -100,9 +105,10 @@ func find(r *s3api.Request) (operation, error) {
 	for _, name := range selectors {
 		fits = fits && (!r.Query.Has(name) || slices.Contains(op.selectors, name))
 	}
-	for _, values := range r.Query {
-		fits = fits && len(values) == 1
+	for name, values := range r.Query {
+		fits = fits && len(values) == 1 && (!ids[name] || s3api.ValidID(values[0]))
 	}
+	fits = fits && (r.Source == nil || r.Source.VersionID == "" || s3api.ValidID(r.Source.VersionID))
 	if !fits {
 		return op, countersign.NewError(countersign.Internal, "", "the request is not the one that its operation says")
 	}

@@ -227,6 +227,23 @@ func TestDocumentsThatAreRefused(t *testing.T) {
 	}
 }
 
+// An ACL may be in the headers.
+func TestDocumentThatMayBeMissing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, ok)
+	q := request(s3api.PutObjectACL, "a", "acl", "")
+	q.Method = http.MethodPut
+	q.Header.Set("X-Amz-Acl", "private")
+	r.do(t, q)
+	if got := r.store.last(t); got.header.Get("X-Amz-Acl") != "private" || got.header.Get("Content-Length") != "0" {
+		t.Errorf("%v", got.header)
+	}
+	r.do(t, withText(q, "<AccessControlPolicy></AccessControlPolicy>"))
+	if got := r.store.last(t); got.body != "<AccessControlPolicy></AccessControlPolicy>" {
+		t.Errorf("%q", got.body)
+	}
+}
+
 type nothing struct{}
 
 func (nothing) Read(p []byte) (int, error) { return len(p), nil }

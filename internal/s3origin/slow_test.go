@@ -60,8 +60,8 @@ func TestSlowAnswersBeginBeforeTheyAreKnown(t *testing.T) {
 
 func TestSlowAnswerEndsWithItsClient(t *testing.T) {
 	t.Parallel()
-	gone := make(chan struct{})
-	r := newRig(t, func(_ http.ResponseWriter, q *http.Request) { <-q.Context().Done(); close(gone) })
+	asked, gone := make(chan struct{}), make(chan struct{})
+	r := newRig(t, func(_ http.ResponseWriter, q *http.Request) { close(asked); <-q.Context().Done(); close(gone) })
 	copied := request(s3api.CopyObject, "a")
 	copied.Source = &s3api.Source{Origin: r.Origin, Key: "b"}
 	r.SetPatience(time.Millisecond)
@@ -69,6 +69,7 @@ func TestSlowAnswerEndsWithItsClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	<-asked
 	_ = resp.Body.Close()
 	<-gone
 
