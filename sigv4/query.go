@@ -162,7 +162,11 @@ func value(list []parameter, key string) (string, bool) {
 }
 
 // attempt is how a request tries to authenticate.
-type attempt struct{ header, query, old, token bool }
+type attempt struct {
+	header, query, old, token bool
+	// tokenOnly: of the query's parameters only the session token is there.
+	tokenOnly bool
+}
 
 // attempts looks for anything that claims to authenticate, even when it is empty: a
 // request with a broken claim must not pass as one without (RULES F2).
@@ -171,7 +175,10 @@ func attempts(r *http.Request, list []parameter) (a attempt) {
 	_, a.token = r.Header[queryToken]
 	for i := range list {
 		for _, name := range authParameters {
-			a.query = a.query || len(list[i].key) == len(name) && strings.EqualFold(list[i].key, name)
+			if len(list[i].key) == len(name) && strings.EqualFold(list[i].key, name) {
+				a.tokenOnly = name == queryToken && (a.tokenOnly || !a.query)
+				a.query = true
+			}
 		}
 		for _, name := range oldParameters {
 			a.old = a.old || len(list[i].key) == len(name) && strings.EqualFold(list[i].key, name)

@@ -66,7 +66,8 @@ func TestRuleF3OldSignatures(t *testing.T) {
 	link := httptest.NewRequest(http.MethodGet, "/b/k?AWSAccessKeyId=AKIA&Expires=1&Signature=x%3D", nil)
 	header := httptest.NewRequest(http.MethodGet, "/b/k", nil)
 	header.Header.Set("Authorization", "AWS AKIA:x=")
-	for _, r := range []*http.Request{link, header} {
+	session := httptest.NewRequest(http.MethodGet, "/b/k?AWSAccessKeyId=ASIA&Signature=x%3D&x-amz-security-token=y&Expires=1", nil)
+	for _, r := range []*http.Request{link, session, header} {
 		_, err := sigv4.Parse(r, sigv4.ParseOptions{})
 		wantCode(t, err, countersign.Invalid)
 		if got := countersign.MessageOf(err); got != want {

@@ -111,7 +111,7 @@ func parseDelete(text []byte) (*deleteBody, error) {
 		if len(o.Other) > 0 {
 			return nil, refuse(s3api.NotImplemented, countersign.ReasonBodyInvalid, "A condition of a key is not implemented")
 		}
-		if o.Key == "" || o.VersionID != nil && (*o.VersionID == "" || len(*o.VersionID) > maxKeyBytes) {
+		if o.Key == "" || o.VersionID != nil && !s3api.ValidID(*o.VersionID) {
 			return nil, errMalformed()
 		}
 	}

@@ -167,7 +167,9 @@ func checkParameter(p web.Param) error {
 	case "max-keys", "max-uploads", "max-parts", "part-number-marker", "max-buckets":
 		bad = !isNumber(p.Value, 1<<31-1)
 	case "versionId", "uploadId":
-		bad = p.Value == "" || len(p.Value) > maxKeyBytes || strings.ContainsFunc(p.Value, isControl)
+		bad = !s3api.ValidID(p.Value)
+	case "upload-id-marker", "version-id-marker":
+		bad = p.Value != "" && !s3api.ValidID(p.Value)
 	case "encoding-type":
 		bad = p.Value != "url" && p.Value != ""
 	default:
@@ -205,8 +207,7 @@ func parseCopySource(values []string) (s source, err error) {
 	encoded, version, versioned := strings.Cut(strings.TrimPrefix(values[0], "/"), "?")
 	if versioned {
 		id, found := strings.CutPrefix(version, "versionId=")
-		if s.versionID, err = url.QueryUnescape(id); err != nil || !found || s.versionID == "" || strings.ContainsAny(version, "&?") ||
-			len(s.versionID) > maxKeyBytes || strings.ContainsFunc(s.versionID, isControl) {
+		if s.versionID, err = url.QueryUnescape(id); err != nil || !found || strings.ContainsAny(version, "&?") || !s3api.ValidID(s.versionID) {
 			return source{}, errCopySource()
 		}
 	}

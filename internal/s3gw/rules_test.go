@@ -176,6 +176,8 @@ func TestRuleF3SignatureVersion2(t *testing.T) {
 	const text = "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
 	for _, r := range []*http.Request{
 		w.request(t, http.MethodGet, "/documents/a?AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE&Expires=1175139620&Signature=NpgCjnDzrM%2BWFzoENXmpNDUsSn8%3D", nil),
+		// That of a session, as boto3 makes it.
+		w.request(t, http.MethodGet, "/documents/a?AWSAccessKeyId=ASIAIOSFODNN7EXAMPLE&Signature=x%3D&x-amz-security-token=y&Expires=1175139620", nil),
 		w.request(t, http.MethodGet, "/documents/a", nil, "Authorization", "AWS AKIAIOSFODNN7EXAMPLE:frJIUN8DYpKDtOLCwo//yllqDzg="),
 	} {
 		got := w.send(t, r)
