@@ -149,7 +149,7 @@ func readAuthorization(r *http.Request, query []parameter) (authorization, error
 		return authorization{}, invalid(countersign.ReasonClientAuthDoubled, "the request authenticates both by a header and by the query")
 	case tries.header:
 		return parseHeader(r)
-	case tries.query && !(tries.old && tries.tokenOnly): // a link of version 2 has a session's token too
+	case tries.query && (!tries.old || !tries.tokenOnly): // a link of version 2 has a session's token too
 		return parsePresigned(query)
 	case tries.old:
 		return authorization{}, invalid(countersign.ReasonAlgNotAllowed, unsupported)
