@@ -153,10 +153,10 @@ func (g *gateway) end() {
 	_ = g.log.Close()
 }
 
-// session is what the STS minted.
+// session is what the STS minted or, without a token, an access key.
 type session struct{ AccessKeyID, SecretAccessKey, SessionToken string }
 
-// assume makes sessions of the role, as its service.
+// assume makes sessions of the role, as its service, and an access key.
 func (g *gateway) assume(program string, count int) ([]session, error) {
 	run := func(into any, environ []string, args ...string) error {
 		command := exec.Command(program, append(args, "--data", g.data, "--output", "json")...) //nolint:gosec // G204: the program under test
@@ -182,7 +182,14 @@ func (g *gateway) assume(program string, count int) ([]session, error) {
 			return nil, err
 		}
 	}
-	return sessions, nil
+	var key struct {
+		ID     string `json:"access_key_id"`
+		Secret string `json:"secret_access_key"`
+	}
+	if err := run(&key, nil, "access-key", "create", "soak", "--service", "soak", "--role", "soak"); err != nil {
+		return nil, err
+	}
+	return append(sessions, session{AccessKeyID: key.ID, SecretAccessKey: key.Secret}), nil
 }
 
 // sample is what the gateway's process holds.

@@ -101,7 +101,7 @@ func (c *client) do(ctx context.Context, what call) result {
 	if what.tamper {
 		body[len(body)/2] ^= 1
 	}
-	if body != nil {
+	if len(body) > 0 { // else Go would send it in chunks, to see whether there is more
 		request.Body, request.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	}
 	if what.breakOff {

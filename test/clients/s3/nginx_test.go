@@ -28,7 +28,7 @@ import (
 // domain is below which each bucket is a host.
 const domain = "s3.example.test"
 
-// nginxConfig is the one that docs/s3.md shows, with the folders of a test.
+// nginxConfig holds the part of it that docs/s3.md shows.
 const nginxConfig = `
 daemon off;
 worker_processes 1;
@@ -42,25 +42,7 @@ http {
   fastcgi_temp_path %[1]s/fastcgi;
   uwsgi_temp_path %[1]s/uwsgi;
   scgi_temp_path %[1]s/scgi;
-  upstream gateway { server %[2]s; keepalive 32; }
-  server {
-    listen %[3]s ssl;
-    server_name s3.example.test *.s3.example.test;
-    ssl_certificate %[1]s/tls.crt;
-    ssl_certificate_key %[1]s/tls.key;
-    client_max_body_size 0;
-    location / {
-      proxy_pass http://gateway;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $remote_addr;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header X-Forwarded-Host $http_host;
-      proxy_request_buffering off;
-      proxy_buffering off;
-    }
-  }
+%[2]s
 }
 `
 
@@ -72,7 +54,9 @@ func TestClientsBehindNginxWithVirtualHosts(t *testing.T) {
 	w := overVersityGW(t, fmt.Sprintf("s3: {url: 'https://%[1]s:%[2]s', domain: %[1]s}\ntrusted_proxies: [127.0.0.1/32]\n", domain, port))
 	folder := t.TempDir()
 	ca := certificate(t, folder)
-	config := write(t, filepath.Join(folder, "nginx.conf"), fmt.Sprintf(nginxConfig, folder, strings.TrimPrefix(w.S3, "http://"), "127.0.0.1:"+port))
+	shown := strings.NewReplacer("127.0.0.1:8441", strings.TrimPrefix(w.S3, "http://"), "listen 443", "listen 127.0.0.1:"+port, "/etc/nginx/", folder+"/").
+		Replace(snippets(t, "nginx")[0].text)
+	config := write(t, filepath.Join(folder, "nginx.conf"), fmt.Sprintf(nginxConfig, folder, shown))
 	startNginx(t, folder, config)
 	foreign.Reachable(t, "127.0.0.1:"+port)
 	proxy := loopbackProxy(t)

@@ -60,6 +60,31 @@ func TestRefusalsAsEveryClientShowsThem(t *testing.T) {
 	}
 }
 
+// TestRuleF7AccessKeysEnd with the word of an administrator, with their service, and with
+// what their role trusts.
+func TestRuleF7AccessKeysEnd(t *testing.T) {
+	t.Parallel()
+	w := overFolder(t, "")
+	list := step{Op: "list", Key: "shared/"}
+	open := func(key credentials) client { return newGoSDK(t, w.target(key)) }
+	deleted, revoked, kept := w.accessKey(t, "deleted", "document-reader"), w.accessKey(t, "revoked", "document-reader"), w.accessKey(t, "kept", "document-reader")
+	for _, key := range []credentials{deleted, revoked, kept} {
+		must(t, open(key), list)
+		refused(t, open(key), step{Op: "list"}, "AccessDenied")
+		refused(t, open(credentials{key.id, "wrong", ""}), list, "SignatureDoesNotMatch")
+		refused(t, open(credentials{key.id, key.secret, "token"}), list, "InvalidToken", "InvalidAccessKeyId", "InvalidRequest", "AuthorizationHeaderMalformed")
+	}
+	w.admin(t, "delete", "access-key", "deleted")
+	w.admin(t, "revoke", "session", revoked.id)
+	refused(t, open(deleted), list, "InvalidAccessKeyId", "InvalidToken")
+	refused(t, open(revoked), list, "InvalidAccessKeyId", "InvalidToken")
+	must(t, open(kept), list)
+	w.admin(t, "service", "disable", "document-service")
+	refused(t, open(kept), list, "InvalidAccessKeyId", "InvalidToken")
+	w.admin(t, "service", "enable", "document-service")
+	must(t, open(kept), list)
+}
+
 // TestPartOfADeleteIsRefused: DeleteObjects answers for each key.
 func TestPartOfADeleteIsRefused(t *testing.T) {
 	t.Parallel()

@@ -102,7 +102,7 @@ func (c *s3cmd) do(t *testing.T, s step) answer {
 	}
 	out, a := refusedBy(foreign.Command(t, c.environ, "s3cmd", append([]string{"--config", c.config, "--no-progress"}, args...)...), s3cmdCode)
 	if a.Error != "" {
-		if strings.Contains(a.Said, "does not exist") {
+		if a.Error == "?" && strings.Contains(a.Said, "does not exist") {
 			a.Error = "NotFound" // in its own words
 		}
 		return a

@@ -69,6 +69,20 @@ func (w *world) assume(t *testing.T, role string) credentials {
 	return credentials{session.AccessKeyId, session.SecretAccessKey, session.SessionToken}
 }
 
+// accessKey makes a long-lived key of the service for a role.
+func (w *world) accessKey(t *testing.T, name, role string) credentials {
+	t.Helper()
+	var made struct {
+		ID     string `json:"access_key_id"`
+		Secret string `json:"secret_access_key"`
+	}
+	out := w.admin(t, "access-key", "create", name, "--service", "document-service", "--role", role, "--output", "json")
+	if err := json.Unmarshal([]byte(out), &made); err != nil {
+		t.Fatalf("%v in %s", err, out)
+	}
+	return credentials{made.ID, made.Secret, ""}
+}
+
 // target is the gateway, as whoever that is.
 func (w *world) target(as credentials) target { return target{url: w.S3, bucket: "documents", as: as} }
 
