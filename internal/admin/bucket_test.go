@@ -131,7 +131,7 @@ func TestRuleA6BucketsAndRoles(t *testing.T) {
 	refuse(role("other", "tenant: other\n"), "permissions[0].bucket")
 	refuse(ofAcme+"allowed_roles: [platform]\n", "allowed_roles[0]")
 	refuse(ofAcme+"allowed_roles: [nobody]\n", "allowed_roles[0]")
-	refuse(ambientBucket[:len(ambientBucket)]+"allowed_roles: [acme-role, nobody]\n", "tenant")
+	refuse(ambientBucket+"allowed_roles: [acme-role, nobody]\n", "tenant")
 	r.apply(t, request(ofAcme+"allowed_roles: [acme-role]\n"))
 	r.apply(t, request(ofAcme+"allowed_roles: [acme-role]\nshared_with: [other]\n"))
 	r.apply(t, request(role("other", "tenant: other\n")))

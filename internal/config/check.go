@@ -149,7 +149,10 @@ func (l *loader) checkS3() error {
 			l.at("listen.s3")+" is off loopback: set s3.url to the https URL that S3 clients reach the gateway by")
 	}
 	issuer, err := url.Parse(l.cfg.Issuer)
-	if err != nil || l.cfg.Issuer == "" || isLoopbackHost(issuer.Hostname()) {
+	if err != nil {
+		return invalid(countersign.ReasonParameterInvalid, l.at("issuer")+" must be a URL")
+	}
+	if l.cfg.Issuer == "" || isLoopbackHost(issuer.Hostname()) {
 		return nil
 	}
 	gateway, err := url.Parse(l.cfg.S3.URL)

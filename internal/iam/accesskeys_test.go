@@ -39,7 +39,7 @@ func TestAccessKeyThroughItsLife(t *testing.T) {
 	}
 	for _, path := range []string{"/admin/access-keys/nightly", "/admin/access-keys", "/admin/resources/AccessKey/nightly"} {
 		got := r.ask(t, ask{method: "GET", path: path, local: true})
-		if got.status != http.StatusOK || strings.Contains(string(got.body), made.SecretAccessKey.Reveal()) || !strings.Contains(string(got.body), made.AccessKeyID) {
+		if got.status != http.StatusOK || strings.Contains(got.body, made.SecretAccessKey.Reveal()) || !strings.Contains(got.body, made.AccessKeyID) {
 			t.Errorf("%s: %d %s", path, got.status, got.body)
 		}
 	}
@@ -77,7 +77,7 @@ func TestCreateAccessKeyRefuses(t *testing.T) {
 		"name as a list": {`{"name":["k"],"service":"backup","role":"writer"}`, 400},
 	} {
 		got := r.ask(t, ask{method: "POST", path: "/admin/access-keys", body: test.body, local: true})
-		if got.status != test.status || got.problem.Detail == "" || strings.Contains(string(got.body), "AKIA") {
+		if got.status != test.status || got.problem.Detail == "" || strings.Contains(got.body, "AKIA") {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
 		}
 		if events := r.Events(t, audit.Query{ID: got.problem.RequestID, Action: "access-key.create", Decision: audit.Refused}); len(events) != 1 {

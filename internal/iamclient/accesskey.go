@@ -42,7 +42,7 @@ type AccessKeyCredentials struct {
 //
 // Errors: those of encoding/json.
 func (c AccessKeyCredentials) RevealJSON() ([]byte, error) {
-	return json.Marshal(struct { //nolint:gosec // G117: revealing it is what this is for
+	return json.Marshal(struct {
 		AccessKeyCredentials
 		SecretAccessKey string `json:"secret_access_key"` // shadows the embedded field
 	}{c, c.SecretAccessKey.Reveal()})

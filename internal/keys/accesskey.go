@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/store"
@@ -100,6 +101,29 @@ func (r *Ring) rewrapAccessKeys(ctx context.Context, tx store.Tx) (count int, er
 			}
 			if err := tx.ResealAccessKey(ctx, row.UID, sealed); err != nil {
 				return 0, fmt.Errorf("rewrap access key %s: %w", row.ID, err)
+			}
+			count++
+		}
+		if len(page) < store.MaxLimit {
+			return count, nil
+		}
+	}
+}
+
+// endAccessKeysIn revokes every access key that lives, and returns how many did.
+func endAccessKeysIn(ctx context.Context, tx store.Tx, now time.Time) (count int, err error) {
+	for after := ""; ; {
+		page, err := tx.AccessKeys(ctx, store.AccessKeyFilter{}, store.Page{After: after, Limit: store.MaxLimit})
+		if err != nil {
+			return 0, fmt.Errorf("read access keys: %w", err)
+		}
+		for _, row := range page {
+			after = row.Name
+			if !row.RevokedAt.IsZero() || !now.Before(row.ExpiresAt) {
+				continue
+			}
+			if err := tx.RevokeAccessKey(ctx, row.UID, now); err != nil {
+				return 0, fmt.Errorf("end access key %s: %w", row.ID, err)
 			}
 			count++
 		}

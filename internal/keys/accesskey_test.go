@@ -151,3 +151,28 @@ func TestValidAccessKeyID(t *testing.T) {
 		}
 	}
 }
+
+// TestRuleE6AccessKeysEndWithTheirEpoch: a restored database has forgotten which were revoked.
+func TestRuleE6AccessKeysEndWithTheirEpoch(t *testing.T) {
+	t.Parallel()
+	cfg, clock := newConfig(t)
+	ring := open(t, cfg)
+	row, _ := makeAccessKey(t, cfg, ring, "k1")
+	gone, _ := makeAccessKey(t, cfg, ring, "k2")
+	earlier := clock.Now().Add(-time.Hour).UTC()
+	err := cfg.Store.Update(t.Context(), func(ctx context.Context, tx store.Tx) error {
+		if err := tx.RevokeAccessKey(ctx, gone.UID, earlier); err != nil {
+			return err
+		}
+		_, err := keys.EndAllIn(ctx, tx, clock.Now().UTC())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]time.Time{row.ID: clock.Now(), gone.ID: earlier} {
+		if k, err := cfg.Store.AccessKeyByID(t.Context(), id); err != nil || !k.RevokedAt.Equal(want) {
+			t.Errorf("%s: revoked at %s, %v", k.Name, k.RevokedAt, err)
+		}
+	}
+}

@@ -11,7 +11,8 @@ import (
 // EndAllIn ends every key for a database that was restored (RULES E6), and returns how many
 // those were. What signs or seals for a token or a session is dropped at once, with all that
 // it made; the others sign no more and stay known for what they have signed. Whoever opens the
-// ring next makes new ones. It needs no master key.
+// ring next makes new ones. Access keys are revoked: which of them were, since the backup, nobody
+// knows any more. It needs no master key.
 //
 // Errors: countersign.Unavailable.
 func EndAllIn(ctx context.Context, tx store.Tx, now time.Time) (count int, err error) {
@@ -35,7 +36,8 @@ func EndAllIn(ctx context.Context, tx store.Tx, now time.Time) (count int, err e
 			count++
 		}
 	}
-	return count, nil
+	ended, err := endAccessKeysIn(ctx, tx, now)
+	return count + ended, err
 }
 
 // earlier returns the first of two times, the zero time being never.

@@ -255,7 +255,9 @@ func TestParseSecretsStayOut(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{service, issuer, interfaceRole, interfaceService, policy + "  - name: r\n    from: {services: [a]}\n    to: {methods: [GET], paths: [/x]}\n    when: |\n      a\n      b\n", service + "---\n" + issuer,
+	for _, seed := range []string{service, issuer, interfaceRole, interfaceService, interfaceBucket, bucketHead + "origin: {dir: x}\nallowed_roles: [a]\n",
+		s3Origin("ambient", `{web_identity: {role_arn: "arn:aws:iam::123456789012:role/R"}}, prefix: "a/", path_style: false`), "kind: AccessKey\nname: k\nservice: a\nrole: b\nexpires_at: 2026-04-01T01:00:00+01:00\n",
+		policy + "  - name: r\n    from: {services: [a]}\n    to: {methods: [GET], paths: [/x]}\n    when: |\n      a\n      b\n", service + "---\n" + issuer,
 		service + "jwks: {keys: [{kty: OKP, crv: Ed25519, x: AAAA}]}\n", "{\"kind\": \"Service\", \"name\": \"a\"}", "? [a]\n: &x *y\n", "a: !!b c\n<<: *a\n", "- - - -\n", "%TAG\n---\n"} {
 		f.Add([]byte(seed))
 	}
