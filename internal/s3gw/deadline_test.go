@@ -1,0 +1,148 @@
+package s3gw_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/countersign/countersign/internal/s3api"
+	"github.com/countersign/countersign/internal/s3gw"
+	"github.com/countersign/countersign/internal/web"
+)
+
+// Who neither sends nor takes is let go; who goes on is not, however long it takes in all.
+func TestIdleClientsAreLetGo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *s3gw.Config) { c.ReadIdle, c.WriteIdle = 100*time.Millisecond, 100*time.Millisecond })
+	conn := w.dial(t)
+	conn.head(t, w.signedPut(t, w.session(t, "acme"), "/documents/resumes/acme/a", []byte("hello")))
+	_, _ = conn.Write([]byte("hell"))
+	conn.answer(t).want(t, 400, "RequestTimeout")
+	if calls := w.origins.calls(); len(calls) != 0 {
+		t.Errorf("%+v", calls)
+	}
+}
+
+func TestSlowClientsAreNot(t *testing.T) {
+	t.Parallel()
+	const total = 50 * time.Millisecond // the server's own bound of a whole request and of a whole answer
+	w := newWorld(t)
+	w.server.Close()
+	w.server = httptest.NewUnstartedServer(web.Wrap(web.Config{Now: w.Clock.Now}, w.gateway))
+	w.server.Config.ReadTimeout, w.server.Config.WriteTimeout, w.server.Config.ReadHeaderTimeout = total, total, time.Minute
+	w.server.Start()
+	t.Cleanup(w.server.Close)
+	c := w.session(t, "acme")
+	body := bytes.Repeat([]byte("x"), 8<<20)
+	r := w.signedPut(t, c, "/documents/resumes/acme/a", body)
+	conn := w.dial(t)
+	conn.head(t, r)
+	sent := 0
+	for start := time.Now(); time.Since(start) < 3*total && sent < len(body)/2; sent += 64 {
+		if _, err := conn.Write(body[sent : sent+64]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := conn.Write(body[sent:]); err != nil {
+		t.Fatal(err)
+	}
+	conn.answer(t).want(t, 200, "")
+
+	r = w.request(t, http.MethodGet, "/documents/resumes/acme/a", nil)
+	w.sign(t, r, c)
+	conn = w.dial(t)
+	conn.head(t, r)
+	response, err := http.ReadResponse(conn.reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	read := 0
+	piece := make([]byte, 64)
+	for start := time.Now(); time.Since(start) < 3*total && read < len(body)/2; {
+		n, err := io.ReadFull(response.Body, piece)
+		if read += n; err != nil {
+			t.Fatal(err)
+		}
+	}
+	rest, err := io.Copy(io.Discard, response.Body)
+	if err != nil || read+int(rest) != len(body) {
+		t.Errorf("%d bytes, %v", read+int(rest), err)
+	}
+}
+
+// An origin that takes its time is waited for: the bound of a request is not that of its
+// answer, with a body, without one, and without a signature.
+func TestSlowOriginsAreWaitedFor(t *testing.T) {
+	t.Parallel()
+	const total = 20 * time.Millisecond
+	w := newWorld(t)
+	w.server.Close()
+	w.server = httptest.NewUnstartedServer(web.Wrap(web.Config{Now: w.Clock.Now}, w.gateway))
+	w.server.Config.ReadTimeout, w.server.Config.WriteTimeout, w.server.Config.ReadHeaderTimeout = total, total, time.Minute
+	w.server.Start()
+	t.Cleanup(w.server.Close)
+	for _, bucket := range []string{"documents", "public"} {
+		w.origins.of(bucket).answer = func(ctx context.Context, q *s3api.Request) (*s3api.Response, error) {
+			if q.Body != nil {
+				_, _ = io.Copy(io.Discard, q.Body)
+			}
+			select {
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			case <-time.After(5 * total):
+				return reply(200, "late"), nil
+			}
+		}
+	}
+	c := w.session(t, "acme")
+	w.do(t, c, http.MethodGet, "/documents/one.txt", nil).want(t, 200, "")
+	w.do(t, c, http.MethodPut, "/documents/resumes/acme/a", []byte("x")).want(t, 200, "")
+	w.send(t, w.request(t, http.MethodGet, "/public/a", nil)).want(t, 200, "")
+}
+
+// HTTP/2 has deadlines of its own for each stream: they end one that only waits, too.
+func TestHTTP2(t *testing.T) {
+	t.Parallel()
+	const total = time.Second // also of the handshake
+	w := newWorld(t)
+	w.server.Close()
+	w.server = httptest.NewUnstartedServer(web.Wrap(web.Config{Now: w.Clock.Now}, w.gateway))
+	w.server.EnableHTTP2 = true
+	w.server.Config.ReadTimeout, w.server.Config.WriteTimeout = total, total
+	w.server.StartTLS()
+	t.Cleanup(w.server.Close)
+	body := bytes.Repeat([]byte("0123456789abcdef"), 1<<17)
+	w.origins.of("documents").answer = func(ctx context.Context, q *s3api.Request) (*s3api.Response, error) {
+		if q.Body != nil {
+			if text, err := io.ReadAll(q.Body); err != nil || !bytes.Equal(text, body) {
+				return nil, err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(total + total/5):
+			return reply(200, string(body)), nil
+		}
+	}
+	c := w.session(t, "acme")
+	get, denied := w.request(t, http.MethodGet, "/documents/resumes/acme/a", nil), w.request(t, http.MethodGet, "/documents/other", nil)
+	w.sign(t, get, c)
+	w.sign(t, denied, c)
+	for r, want := range map[*http.Request]int{w.signedPut(t, c, "/documents/resumes/acme/a", body): 200, get: 200, denied: 403} {
+		response, err := w.server.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if err != nil || response.ProtoMajor != 2 || response.StatusCode != want || want == 200 && !bytes.Equal(text, body) {
+			t.Errorf("%s: HTTP/%d %d, %d bytes, %v", r.Method, response.ProtoMajor, response.StatusCode, len(text), err)
+		}
+	}
+}
