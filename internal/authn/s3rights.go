@@ -5,11 +5,7 @@ import "slices"
 // Buckets returns the names of the buckets that the caller has any right in, in order. That
 // one of them is there it does not say.
 func (c *S3Caller) Buckets() []string {
-	names := c.permissions.Buckets()
-	if c.policy == nil {
-		return names
-	}
-	return slices.DeleteFunc(names, func(name string) bool { return !c.policy.Names(name) })
+	return c.permissions.BucketsWithin(c.policy)
 }
 
 // ListsIn reports whether the caller may list anything in a bucket: who may is told whether

@@ -197,12 +197,13 @@ func (p Permissions) Allow(action, bucket, key string) bool {
 	return false
 }
 
-// Buckets returns the names of the buckets that the resolved permissions are about, sorted,
-// each once.
-func (p Permissions) Buckets() []string {
+// BucketsWithin returns the names of the buckets in which the resolved permissions let
+// somebody do anything within a session policy, as far as that can be told without a key;
+// sorted, each once. nil = the session has none.
+func (p Permissions) BucketsWithin(session *SessionPolicy) []string {
 	names := make([]string, 0, len(p))
 	for i := range p {
-		if !isOpen(p[i].Bucket) {
+		if !isOpen(p[i].Bucket) && (session == nil || session.leaves(p[i].Bucket, p[i].bits())) {
 			names = append(names, p[i].Bucket)
 		}
 	}
@@ -214,6 +215,16 @@ func (p Permissions) Buckets() []string {
 // session has none.
 func (p Permissions) AllowWithin(session *SessionPolicy, action, bucket, key string) bool {
 	return p.Allow(action, bucket, key) && (session == nil || session.Allow(action, bucket, key))
+}
+
+// bits are the actions that it grants.
+func (p *Permission) bits() (granted actionBits) {
+	for i := range s3Actions {
+		if p.grants(&s3Actions[i]) {
+			granted |= 1 << i
+		}
+	}
+	return granted
 }
 
 func (p *Permission) grants(about *S3Action) bool {

@@ -91,16 +91,50 @@ func (s *SessionPolicy) Allow(action, bucket, key string) bool {
 	return allowed
 }
 
-// Names reports whether the policy leaves a session any right to a bucket or to something in
-// it, as far as the bucket's name tells.
-func (s *SessionPolicy) Names(bucket string) bool {
-	return s != nil && slices.ContainsFunc(s.statements, func(t sessionStatement) bool {
-		return !t.deny && slices.ContainsFunc(t.resources, func(glob string) bool {
-			head, _, _ := strings.Cut(glob, "/")
-			return globMatch(head, bucket)
-		})
-	})
+// leaves reports whether the policy leaves a session one of the actions in a bucket: what it
+// allows about the bucket or some key of it, and does not deny about the whole of it.
+func (s *SessionPolicy) leaves(bucket string, granted actionBits) bool {
+	var allowed actionBits
+	for i := range s.statements {
+		t := &s.statements[i]
+		switch {
+		case !t.deny:
+			allowed |= t.about(bucket, false)
+		case t.equals == nil && t.like == nil: // else it is about some prefixes
+			granted &^= t.about(bucket, true)
+		}
+	}
+	return allowed&granted != 0
 }
+
+// about returns those of its actions whose resources have to do with a bucket: with some key
+// of it, or with every one.
+func (s *sessionStatement) about(bucket string, every bool) (found actionBits) {
+	for _, glob := range s.resources {
+		head, _, inside := strings.Cut(glob, "/")
+		keys := (inside || strings.HasSuffix(glob, "*")) && globMatch(head, bucket)
+		if every {
+			keys = strings.HasSuffix(glob, "*") && globMatch(glob, bucket+"/")
+		}
+		if keys {
+			found |= s.actions &^ bucketActions
+		}
+		if globMatch(glob, bucket) {
+			found |= s.actions & bucketActions
+		}
+	}
+	return found
+}
+
+// bucketActions are those about a bucket and not about one key.
+var bucketActions = func() (bits actionBits) {
+	for i, a := range s3Actions {
+		if a.Bucket {
+			bits |= 1 << i
+		}
+	}
+	return bits
+}()
 
 func (s *sessionStatement) matches(resource, prefix string) bool {
 	glob := func(g string) bool { return globMatch(g, resource) }
