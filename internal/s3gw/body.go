@@ -113,6 +113,9 @@ func bodyError(err error) error {
 	return countersign.WrapError(countersign.Invalid, countersign.ReasonBodyInvalid, "You did not provide the number of bytes specified by the Content-Length HTTP header", err)
 }
 
+// documentRoom is what a document takes before a byte of it has come.
+const documentRoom = 16 << 10
+
 // readDocument reads a whole body of XML and checks it. Its length is bounded already.
 //
 // Errors: MalformedXML, BadDigest, InvalidDigest; those of the body.
@@ -122,7 +125,7 @@ func (e *exchange) readDocument() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := bytes.NewBuffer(make([]byte, 0, e.length+bytes.MinRead))
+	text := bytes.NewBuffer(make([]byte, 0, min(e.length, documentRoom)+bytes.MinRead)) // it grows with what comes
 	if _, err := text.ReadFrom(io.LimitReader(body, o.limit+1)); err != nil {
 		return nil, fmt.Errorf("read the body: %w", err)
 	}

@@ -1,6 +1,8 @@
 package s3gw
 
 import (
+	"slices"
+
 	"github.com/countersign/countersign/internal/audit"
 	"github.com/countersign/countersign/internal/authn"
 	"github.com/countersign/countersign/internal/registry"
@@ -34,6 +36,9 @@ func (c *caller) buckets() []string {
 	}
 	return c.proven.Buckets()
 }
+
+// knows reports whether the caller has any right in a bucket (RULES F5).
+func (c *caller) knows(bucket string) bool { return slices.Contains(c.buckets(), bucket) }
 
 // listsIn reports whether the caller may list anything of a bucket.
 func (c *caller) listsIn(bucket string) bool { return c.proven != nil && c.proven.ListsIn(bucket) }

@@ -3,7 +3,6 @@ package s3gw
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/registry"
@@ -33,7 +32,7 @@ func (e *exchange) decide() (*registry.Bucket, error) {
 			return nil, errAnonymous
 		}
 	case o.action == "":
-		if !slices.Contains(c.buckets(), t.bucket) {
+		if !c.knows(t.bucket) {
 			return nil, errDenied
 		}
 	default:

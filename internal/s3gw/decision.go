@@ -18,6 +18,9 @@ type decision struct {
 	known bool
 	// allowed: what was asked for was authorised; what came of it is the origin's.
 	allowed bool
+	// versioned and from complete the target: the version that was asked for, and what a copy
+	// reads.
+	versioned, from string
 	// denied is how many keys of a document were denied.
 	denied int
 }
@@ -47,6 +50,7 @@ func (d *decision) proves(c *caller, t *target) {
 	} else if prefix := t.query.Get("prefix"); prefix != "" {
 		d.event.Target += "/" + prefix
 	}
+	d.versioned, d.from = t.query.Get("versionId"), t.copy.String()
 	c.describe(&d.event)
 }
 
@@ -72,6 +76,12 @@ func (d *decision) record(ctx context.Context, status int, err error) {
 		if !d.allowed {
 			d.event.Reason = string(countersign.ReasonActionNotAllowed)
 		}
+	}
+	if d.versioned != "" {
+		d.event.Detail += " version=" + d.versioned
+	}
+	if d.from != "" {
+		d.event.Detail += " source=" + d.from // the last one: a key may have spaces
 	}
 	d.log.RecordDetached(ctx, d.event)
 }

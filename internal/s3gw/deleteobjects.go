@@ -55,6 +55,9 @@ type deleteFailed struct {
 // Source: Amazon S3 API reference, DeleteObjects.
 func (e *exchange) deleteObjects() error {
 	t := e.target
+	if !e.caller.knows(t.bucket) { // an answer for each key would tell that the bucket is there
+		return errDenied
+	}
 	b, err := e.bucket(e.r.Context(), t.bucket)
 	if err != nil {
 		return err

@@ -50,7 +50,7 @@ func TestDeleteObjectsByKey(t *testing.T) {
 	if e := w.event(t, "s3:DeleteObjects"); e.Decision != "denied" || e.Detail != "status=200 denied=1" || e.Reason != "action_not_allowed" {
 		t.Errorf("%+v", e)
 	}
-	w.do(t, w.session(t, "nothing"), http.MethodPost, "/documents?delete", []byte(`<Delete><Object><Key>a</Key></Object></Delete>`)).want(t, 200, "")
+	w.do(t, w.session(t, "nothing"), http.MethodPost, "/documents?delete", []byte(`<Delete><Object><Key>a</Key></Object></Delete>`)).want(t, 403, "AccessDenied")
 	w.do(t, w.session(t, "nothing"), http.MethodPost, "/missing?delete", []byte(`<Delete><Object><Key>a</Key></Object></Delete>`)).want(t, 403, "AccessDenied")
 	w.do(t, c, http.MethodPost, "/documents?delete", []byte(`<Delete><Object><Key>resumes/acme/a</Key></Object></Delete>`), "Content-MD5", "AAAAAAAAAAAAAAAAAAAAAA==").want(t, 400, "BadDigest")
 	w.do(t, c, http.MethodPost, "/documents?delete", []byte(`<Delete><Object><Key>resumes/acme/a</Key></Object></Delete>`), "x-amz-checksum-crc32", "AAAAAA==").want(t, 400, "BadDigest")

@@ -29,13 +29,15 @@ func groups(g ...headerGroup) []headerGroup { return g }
 //
 // Source: Amazon S3 API reference, the request syntax of each operation; RULES F1.
 var (
-	contentHeaders           = headerGroup{names: []string{"Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Type", "Expires", "X-Amz-Storage-Class"}}
-	metadataHeaders          = headerGroup{names: []string{metadataPrefix}}
-	readHeaders              = headerGroup{names: []string{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "Range", "X-Amz-Checksum-Mode"}}
-	attributeHeaders         = headerGroup{names: []string{"X-Amz-Object-Attributes", "X-Amz-Max-Parts", "X-Amz-Part-Number-Marker"}}
-	conditionalWriteHeaders  = headerGroup{names: []string{"If-Match", "If-None-Match"}}
-	conditionalDeleteHeaders = headerGroup{names: []string{"If-Match"}}
-	listHeaders              = headerGroup{names: []string{"X-Amz-Optional-Object-Attributes"}}
+	contentHeaders          = headerGroup{names: []string{"Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Type", "Expires", "X-Amz-Storage-Class"}}
+	metadataHeaders         = headerGroup{names: []string{metadataPrefix}}
+	readHeaders             = headerGroup{names: []string{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "Range", "X-Amz-Checksum-Mode"}}
+	attributeHeaders        = headerGroup{names: []string{"X-Amz-Object-Attributes", "X-Amz-Max-Parts", "X-Amz-Part-Number-Marker"}}
+	conditionalWriteHeaders = headerGroup{names: []string{"If-None-Match"}}
+	// Whether an entity tag matches is whether the content is what somebody guesses. S3 asks for
+	// the right to read it too.
+	matchHeaders = headerGroup{action: "get_object", names: []string{"If-Match"}}
+	listHeaders  = headerGroup{names: []string{"X-Amz-Optional-Object-Attributes"}}
 	// The checksums are of the body: an operation that has none takes the choice of one only.
 	checksumHeaders         = headerGroup{names: append([]string{"Content-Md5", "X-Amz-Sdk-Checksum-Algorithm", "X-Amz-Checksum-Algorithm"}, checksumNames...)}
 	documentChecksumHeaders = checksumHeaders

@@ -144,18 +144,18 @@ var operations = []operation{
 	},
 	{
 		name: s3api.PutObject, method: http.MethodPut, shape: object, action: "put_object",
-		headers: groups(contentHeaders, metadataHeaders, conditionalWriteHeaders, checksumHeaders, encryptionHeaders, customerKeyHeaders,
+		headers: groups(contentHeaders, metadataHeaders, conditionalWriteHeaders, matchHeaders, checksumHeaders, encryptionHeaders, customerKeyHeaders,
 			aclHeaders, taggingHeaders, lockHeaders, holdHeaders, websiteHeaders, payerHeaders),
 		body: stream, limit: maxObjectBytes,
 	},
 	{
 		name: s3api.CopyObject, method: http.MethodPut, shape: object, copies: true, action: "put_object",
-		headers: groups(contentHeaders, metadataHeaders, conditionalWriteHeaders, copyHeaders, directiveHeaders, copyChecksumHeaders, encryptionHeaders,
+		headers: groups(contentHeaders, metadataHeaders, conditionalWriteHeaders, matchHeaders, copyHeaders, directiveHeaders, copyChecksumHeaders, encryptionHeaders,
 			customerKeyHeaders, copyCustomerKeyHeaders, aclHeaders, taggingHeaders, lockHeaders, holdHeaders, websiteHeaders, payerHeaders),
 	},
 	{
 		name: s3api.DeleteObject, method: http.MethodDelete, shape: object, action: "delete_object", versionAction: "delete_object_version",
-		query: []string{"versionId"}, headers: groups(conditionalDeleteHeaders, governanceHeaders, payerHeaders),
+		query: []string{"versionId"}, headers: groups(matchHeaders, governanceHeaders, payerHeaders),
 	},
 	{
 		name: s3api.GetObjectTagging, method: http.MethodGet, shape: object, selector: "tagging", action: "get_object_tagging", versionAction: "get_object_version_tagging",
@@ -221,7 +221,7 @@ var operations = []operation{
 	},
 	{
 		name: s3api.CompleteMultipartUpload, method: http.MethodPost, shape: object, selector: "uploadId", action: "complete_multipart_upload",
-		headers: groups(conditionalWriteHeaders, checksumHeaders, completeHeaders, customerKeyHeaders, payerHeaders),
+		headers: groups(conditionalWriteHeaders, matchHeaders, checksumHeaders, completeHeaders, customerKeyHeaders, payerHeaders),
 		body:    document, limit: maxCompleteBytes, root: "CompleteMultipartUpload",
 	},
 	{

@@ -24,6 +24,17 @@ type target struct {
 // source is what a copy reads.
 type source struct{ bucket, key, versionID string }
 
+// String names it for the audit log; "" = there is none.
+func (s source) String() string {
+	switch {
+	case s.bucket == "":
+		return ""
+	case s.versionID != "":
+		return s.bucket + "/" + s.key + "?versionId=" + s.versionID
+	}
+	return s.bucket + "/" + s.key
+}
+
 // resolve finds out what a request is about. It is pure: it reads the host, the path, the
 // query and the header x-amz-copy-source and believes nothing. Of a request that is refused
 // it returns what it has understood.

@@ -35,6 +35,9 @@ func (e *exchange) respond(answer *s3api.Response) error {
 		e.start(answer.Status)
 		return nil
 	}
+	if header["Content-Type"] == nil {
+		header["Content-Type"] = []string{"binary/octet-stream"} // S3's; net/http would guess one, also text/html
+	}
 	room, _ := e.buffers.Get().(*[]byte)
 	defer e.buffers.Put(room)
 	return e.copy(answer, *room)

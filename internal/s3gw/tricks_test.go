@@ -1,0 +1,114 @@
+package s3gw_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/countersign/countersign/internal/s3api"
+	"github.com/countersign/countersign/sigv4"
+)
+
+// Who has no right in a bucket is not told whether it is there: not by an answer for each key
+// either, nor by what is wrong with the document.
+func TestRuleF5DeleteObjectsTellsOfNoBucket(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.session(t, "nothing")
+	for _, bucket := range []string{"documents", "closed", "nobody-has-it"} {
+		for _, text := range []string{`<Delete><Object><Key>a</Key></Object></Delete>`, `<x/>`} {
+			w.do(t, c, http.MethodPost, "/"+bucket+"?delete", []byte(text)).want(t, 403, "AccessDenied")
+		}
+	}
+}
+
+// A bucket that a session policy denies, or leaves no right in, is not there.
+func TestRuleD7BucketsThatThePolicyDenies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for role, statements := range map[string]string{
+		"all": `{"Effect":"Allow","Action":"s3:*","Resource":"*"},
+			{"Effect":"Deny","Action":"s3:*","Resource":["arn:aws:s3:::documents","arn:aws:s3:::documents/*"]}`,
+		"writer": `{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}`,
+	} {
+		c := w.session(t, role, `{"Version":"2012-10-17","Statement":[`+statements+`]}`)
+		if got := w.do(t, c, http.MethodHead, "/documents", nil); got.status != 403 {
+			t.Errorf("%s: %d", role, got.status)
+		}
+		if got := w.do(t, c, http.MethodGet, "/", nil); strings.Contains(got.body, "<Name>documents</Name>") {
+			t.Errorf("%s: %s", role, got.body)
+		}
+	}
+}
+
+// If-Match of a write tells whether the content is what the caller guesses: that is for those
+// who may read it.
+func TestRuleF5ConditionsTellNothingOfContents(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	writer, acme := w.session(t, "writer"), w.session(t, "acme")
+	for method, status := range map[string]int{http.MethodPut: 200, http.MethodDelete: 204} {
+		w.do(t, writer, method, "/documents/one.txt", nil, "If-Match", `"x"`).want(t, 403, "AccessDenied")
+		w.do(t, writer, method, "/documents/one.txt", nil).want(t, status, "")
+		w.do(t, acme, method, "/documents/one.txt", nil, "If-Match", `"x"`).want(t, status, "")
+	}
+	w.do(t, writer, http.MethodPut, "/documents/one.txt", nil, "If-None-Match", "*").want(t, 200, "")
+}
+
+// The type of an object is the origin's word. One that has none is no page.
+func TestNoTypeIsMadeUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.origins.of("public").answer = func(context.Context, *s3api.Request) (*s3api.Response, error) {
+		text := "<html><script>alert(1)</script>"
+		return &s3api.Response{Status: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(text)), ContentLength: int64(len(text))}, nil
+	}
+	got := w.send(t, w.request(t, http.MethodGet, "/public/a", nil))
+	if got.status != 200 || got.header.Get("Content-Type") != "binary/octet-stream" {
+		t.Errorf("%d %v", got.status, got.header)
+	}
+}
+
+// What a copy reads, and which version is read, is in the log.
+func TestReadsAreInTheLog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put("archive", "salaries 2026.csv", "x")
+	c := w.session(t, "all")
+	w.do(t, c, http.MethodPut, "/documents/x", nil, "x-amz-copy-source", "archive/salaries%202026.csv?versionId=v1").want(t, 200, "")
+	if e := w.event(t, "s3:CopyObject"); e.Target != "documents/x" || e.Detail != "status=200 source=archive/salaries 2026.csv?versionId=v1" {
+		t.Errorf("%+v", e)
+	}
+	w.do(t, c, http.MethodGet, "/archive/salaries%202026.csv?versionId=v2", nil).want(t, 200, "")
+	if e := w.event(t, "s3:GetObject"); e.Target != "archive/salaries 2026.csv" || e.Detail != "status=200 version=v2" {
+		t.Errorf("%+v", e)
+	}
+}
+
+// A document that is announced and does not come takes no room.
+func TestVulnerability43AnnouncedDocumentsTakeNoMemory(t *testing.T) { //nolint:paralleltest // it measures what the process allocates
+	w := newWorld(t)
+	c := w.session(t, "all")
+	const streams = 40
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for range streams {
+		r := w.request(t, http.MethodPost, "/documents/a?uploadId=u", nil)
+		r.ContentLength = 4_000_000
+		w.signAs(t, r, c, sigv4.UnsignedPayload)
+		conn := w.dial(t)
+		conn.head(t, r, "Expect: 100-continue")
+		if line, err := conn.reader.ReadString('\n'); err != nil || line != "HTTP/1.1 100 Continue\r\n" { // it is being read
+			t.Fatalf("%q, %v", line, err)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / streams; each > 256<<10 {
+		t.Errorf("%d KiB each", each>>10)
+	}
+}
