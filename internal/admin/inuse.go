@@ -35,8 +35,10 @@ func emptyTenant(ctx context.Context, tx store.Tx, tenant string) error {
 		if err != nil {
 			return err
 		}
-		if len(found) > 0 {
-			return inUse("a " + kind + " belongs to the tenant")
+		for _, r := range found { // access keys are listed without the tenant: those of its services are gone with these
+			if r.document.Tenant == tenant {
+				return inUse("a " + kind + " belongs to the tenant")
+			}
 		}
 	}
 	users, err := tx.TenantUsers(ctx, tenant, store.Page{Limit: 1})

@@ -49,7 +49,7 @@ permissions: [users.read]
 `
 
 var kindOfCollection = map[string]string{
-	"services": "Service", "issuers": "Issuer", "roles": "Role", "buckets": "Bucket", "route-policies": "RoutePolicy", "user-roles": "UserRole", "tenants": "Tenant",
+	"services": "Service", "issuers": "Issuer", "roles": "Role", "buckets": "Bucket", "route-policies": "RoutePolicy", "user-roles": "UserRole", "tenants": "Tenant", "access-keys": "AccessKey",
 }
 
 // objectsFor returns the values of a route's parameters that name objects of beta, and of
@@ -59,11 +59,13 @@ func objectsFor(o *office, route string) (theirs, nobodys [][2]string) {
 	switch {
 	case strings.Contains(route, "/tenants/{id}"):
 		return [][2]string{{"{id}", "beta"}}, [][2]string{{"{id}", "zeta"}}
+	case strings.Contains(route, "/logins/{id}"):
+		return [][2]string{{"{id}", "beta"}}, [][2]string{{"{id}", "zeta"}}
 	case strings.Contains(route, "/users/{id}"):
 		return [][2]string{{"{id}", user}}, [][2]string{{"{id}", stranger}}
 	case strings.Contains(route, "/resources/{kind}/{name}"):
-		for _, kind := range []string{"Service", "Issuer", "Role", "Bucket", "RoutePolicy", "UserRole"} {
-			word := map[string]string{"RoutePolicy": "route-policy", "UserRole": "user-role"}[kind]
+		for _, kind := range []string{"Service", "Issuer", "Role", "Bucket", "RoutePolicy", "UserRole", "AccessKey"} {
+			word := map[string]string{"RoutePolicy": "route-policy", "UserRole": "user-role", "AccessKey": "access-key"}[kind]
 			if word == "" {
 				word = strings.ToLower(kind)
 			}
@@ -74,7 +76,7 @@ func objectsFor(o *office, route string) (theirs, nobodys [][2]string) {
 	case strings.Contains(route, "{name}"):
 		for collection, kind := range kindOfCollection {
 			if strings.Contains(route, "/"+collection+"/") {
-				word := map[string]string{"RoutePolicy": "route-policy", "UserRole": "user-role"}[kind]
+				word := map[string]string{"RoutePolicy": "route-policy", "UserRole": "user-role", "AccessKey": "access-key"}[kind]
 				if word == "" {
 					word = strings.ToLower(kind)
 				}
@@ -100,15 +102,17 @@ func TestRuleA6TenantsAreIsolated(t *testing.T) {
 	local := admin.Actor{ID: "local:1", SuperAdmin: true}
 	_, _, err := o.admin.AddUser(t.Context(), local, o.people.url, "bill", "beta")
 	must(t, err)
+	_, _, err = o.admin.CreateAccessKey(t.Context(), local, admin.AccessKeySpec{Name: "beta-access-key", Service: "beta-service", Role: "beta-role"})
+	must(t, err)
 	before := o.everything(t)
 	tried := 0
 	for route, of := range o.families(t) {
-		if of == machines {
+		if of == machines || of == "public" {
 			continue
 		}
 		theirs, nobodys := objectsFor(o, route)
 		if strings.Contains(route, "{") && theirs == nil {
-			if !strings.Contains(route, "/resources/{kind}") && !strings.Contains(route, "access-keys") {
+			if !strings.Contains(route, "/resources/{kind}") {
 				t.Errorf("%s: no object of another tenant is known for it", route)
 			}
 			continue
@@ -159,6 +163,11 @@ func (o *office) writesIntoBeta(t *testing.T) {
 	o.as(t, o.ann, "POST", "/admin/services", `{"name":"new"}`).want(t, 403)
 	o.as(t, o.ann, "POST", "/admin/services", `{"name":"beta-service","tenant":"acme"}`).want(t, 409)
 	o.as(t, o.ann, "POST", "/admin/services", `{"name":"new","tenant":"acme","audiences":["beta-service"]}`).want(t, 403)
+	for _, body := range []string{`{"name":"new","service":"beta-service","role":"beta-role"}`, `{"name":"new","service":"zeta","role":"beta-role"}`} {
+		if got := o.as(t, o.ann, "POST", "/admin/access-keys", body); got.status != 403 && got.status != 404 {
+			t.Errorf("%s: %d %s", body, got.status, got.body)
+		}
+	}
 	for _, body := range []string{`{"service":"beta-service"}`, `{"role":"beta-role"}`, `{"service":"zeta"}`, `{"role":"zeta"}`} {
 		o.as(t, o.ann, "POST", "/admin/revocations", body).want(t, 404)
 	}
@@ -183,7 +192,7 @@ func (o *office) writesIntoBeta(t *testing.T) {
 func (o *office) everything(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
-	for _, kind := range []string{"Service", "Issuer", "Role", "Bucket", "RoutePolicy", "UserRole", "Tenant"} {
+	for _, kind := range []string{"Service", "Issuer", "Role", "Bucket", "RoutePolicy", "UserRole", "AccessKey", "Tenant"} {
 		all.WriteString(o.ask(t, ask{method: "GET", path: "/admin/resources/" + kind, local: true}).body)
 	}
 	all.WriteString(o.ask(t, ask{method: "GET", path: "/admin/users", local: true, tenant: "beta"}).body)
