@@ -2,6 +2,7 @@ package s3dir
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -60,8 +61,16 @@ func checkVersion(query url.Values) error {
 
 // plainPath is the path of the plain file of a key; false = there can't be one.
 func plainPath(key string) (string, bool) {
-	first, _, _ := strings.Cut(key, "/")
-	return key, first != Hidden && !strings.HasSuffix(key, "/")
+	return key, !isHidden(key) && !strings.HasSuffix(key, "/")
+}
+
+// isHidden reports whether a path has a segment Hidden. Where it is not our own it is that of
+// another bucket, whose folder lies in ours.
+func isHidden(path string) bool {
+	if !strings.Contains(path, Hidden) {
+		return false
+	}
+	return slices.Contains(strings.Split(path, "/"), Hidden)
 }
 
 // In moreFolder the names of folders and of objects start with a letter each, so that

@@ -119,13 +119,13 @@ func (w *walker) fill(l *level) error {
 			filter.offer(&c, entry, text, true)
 		}
 	})
-	if first, _, _ := strings.Cut(l.prefix, "/"); err == nil && first != Hidden {
+	if err == nil && !isHidden(l.prefix) {
 		path := strings.TrimSuffix(l.prefix, "/")
 		if path == "" {
 			path = "."
 		}
 		err = w.d.entries(path, func(entry fs.DirEntry) {
-			if text := entry.Name(); path != "." || text != Hidden {
+			if text := entry.Name(); text != Hidden {
 				filter.offer(&c, entry, text, false)
 			}
 		})
