@@ -20,7 +20,7 @@ var layers = map[string]int{
 	"egress": 1, "condition": 1, "sigv4": 1, "pattern": 1, "internal/config": 1, "internal/hostpath": 1, "internal/web": 1, "internal/telemetry": 1, "internal/store": 1,
 
 	"verify": 2, "tokensource": 2, "routepolicy": 2, "internal/store/sqlstore": 2, "internal/store/storetest": 2,
-	"internal/keys": 2, "internal/audit": 2, "internal/s3api": 2, "internal/policy": 2, "internal/iamclient": 2, "internal/awssts": 2, "internal/directory": 2,
+	"internal/keys": 2, "internal/audit": 2, "internal/s3api": 2, "internal/policy": 2, "internal/iamclient": 2, "internal/loginproof": 2, "internal/awssts": 2, "internal/directory": 2,
 
 	"transport": 3, "middleware": 3, "auditclient": 3, "awscreds": 3, "internal/token": 3,
 	"internal/resource": 3, "internal/session": 3, "internal/s3dir": 3, "internal/backup": 3,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/keys"
+	"github.com/countersign/countersign/internal/loginproof"
 	"github.com/countersign/countersign/internal/policy"
 	"github.com/countersign/countersign/internal/registry"
 	"github.com/countersign/countersign/internal/web"
@@ -27,6 +28,8 @@ type Config struct {
 	Registry *registry.Registry
 	// Users proves users by their own issuers' tokens; nil = users are refused.
 	Users UserTokens
+	// Logins proves administrators at other machines; nil = they are refused.
+	Logins Logins
 	// LocalUID is the uid that is the local administrator on the Unix socket.
 	LocalUID uint32
 	// Now is the clock; nil = time.Now.
@@ -38,8 +41,9 @@ type Caller struct {
 	// LocalAdmin: the Unix socket's peer is the local administrator; UID is its uid.
 	LocalAdmin bool
 	UID        uint32
-	// Principal is the verified bearer; never nil. It is nobody for the local
-	// administrator.
+	// Login is that of an administrator at another machine; "" = it is none.
+	Login string
+	// Principal is the verified bearer; never nil. It is nobody for an administrator.
 	Principal *countersign.Principal
 	// User is the user of the Principal; nil when none came.
 	User *User
@@ -51,6 +55,8 @@ type Authenticator struct {
 	users              UserTokens
 	registry           *registry.Registry
 	issuer             string
+	logins             Logins
+	now                func() time.Time
 	localUID           uint32
 }
 
@@ -60,6 +66,9 @@ type Authenticator struct {
 func New(cfg Config) (*Authenticator, error) {
 	if cfg.Issuer == "" || cfg.Keys == nil || cfg.Registry == nil {
 		return nil, countersign.NewError(countersign.Invalid, "", "authn needs an issuer, keys and a registry")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	ours := verify.Config{
 		Audience: policy.AudienceIAM,
@@ -81,17 +90,21 @@ func New(cfg Config) (*Authenticator, error) {
 	}
 	return &Authenticator{
 		callers: callers, inspected: inspected, localUID: cfg.LocalUID,
-		users: cfg.Users, registry: cfg.Registry, issuer: cfg.Issuer,
+		users: cfg.Users, registry: cfg.Registry, issuer: cfg.Issuer, logins: cfg.Logins, now: cfg.Now,
 	}, nil
 }
 
 // Both proves who sent r, a user as well: Authorization holds a user's token or a service's,
 // and Service-Authorization that of the service which calls for the user. Both are verified
-// in full (RULES C4). Where no token came, it is the peer of the Unix socket.
+// in full (RULES C4). A login's proof instead makes an administrator at another machine. Where
+// nothing came, it is the peer of the Unix socket.
 //
 // Errors: as Caller; countersign.Denied (the user is disabled, or no member of the tenant
 // that the request names), Upstream (the keys of the user's issuer can't be had).
 func (a *Authenticator) Both(r *http.Request) (Caller, error) {
+	if loginproof.Present(r.Header) {
+		return a.login(r)
+	}
 	found, err := parseBearers(r.Header)
 	if err != nil {
 		return Caller{}, err

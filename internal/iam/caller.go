@@ -23,6 +23,9 @@ func (a *API) refuseCaller(r *http.Request, action string, caller authn.Caller, 
 	if uid, ok := web.PeerUID(r.Context()); ok {
 		e.Actor, e.Proof = "local:"+strconv.FormatUint(uint64(uid), 10), "unix_socket"
 	}
+	if caller.Login != "" {
+		e.Actor, e.Proof = "login:"+caller.Login, "login_key"
+	}
 	if p := caller.Principal; p != nil && !p.IsZero() {
 		e.Proof = "jwt"
 		e.Service, e.ServiceUID, e.TokenID = p.Service.Name, p.Service.UID, p.Service.Proof.TokenID
@@ -46,9 +49,15 @@ func (a *API) refuseCaller(r *http.Request, action string, caller authn.Caller, 
 // to package admin.
 func (a *API) recordRefused(r *http.Request, actor, action string, err error) {
 	e := a.refusal(r, action, err)
-	if e.Actor, e.Proof = actor, "jwt"; strings.HasPrefix(actor, "local:") {
+	switch kind, _, _ := strings.Cut(actor, ":"); kind {
+	case "local":
 		e.Proof = "unix_socket"
+	case "login":
+		e.Proof = "login_key"
+	default:
+		e.Proof = "jwt"
 	}
+	e.Actor = actor
 	a.audit.RecordDetached(r.Context(), e)
 }
 

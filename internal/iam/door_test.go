@@ -57,6 +57,9 @@ var adminRoutes = []struct{ method, path, body, action string }{
 	{"GET", "/admin/audit/events", "", "audit.query"},
 	{"POST", "/admin/audit/verify", "", "audit.verify"},
 	{"GET", "/admin/backup", "", "backup"},
+	{"POST", "/admin/login-codes", "", "login_code.create"},
+	{"GET", "/admin/logins", "", "login.list"},
+	{"DELETE", "/admin/logins/victim", "", "logout"},
 }
 
 func TestAdminRoutesAreAllTested(t *testing.T) {

@@ -21,6 +21,7 @@ const (
 	users     family = "users"     // users
 	resources family = "resources" // users, and services with iam:apply
 	machines  family = "machines"  // services
+	public    family = "public"    // everybody: what they bring is in the body
 )
 
 // routeFamilies are all routes: a route that is missing here fails the test.
@@ -31,6 +32,7 @@ var routeFamilies = map[string]family{
 	"PUT /admin/users/{id}/roles/{role}": users, "DELETE /admin/users/{id}/roles/{role}": users,
 	"POST /admin/services/{name}/disable": users, "POST /admin/services/{name}/enable": users, "POST /admin/access-keys": users, "POST /admin/revocations": users, "GET /admin/sessions": users,
 	"GET /admin/keys": platform, "POST /admin/keys/rotate": platform, "POST /admin/keys/rewrap": platform,
+	"POST /admin/login-codes": platform, "GET /admin/logins": platform, "DELETE /admin/logins/{id}": platform, "POST /login": public,
 	"GET /admin/audit/events": platform, "POST /admin/audit/verify": platform, "GET /admin/backup": platform,
 	"POST /system/users/query": machines, "POST /system/enrich": machines, "POST /system/audit/events": machines, "GET /system/route-policies/{service}": machines,
 }

@@ -61,7 +61,7 @@ func (a *API) resources(r *http.Request, action string) (admin.Actor, error) {
 	if err != nil {
 		return admin.Actor{}, err
 	}
-	if caller.LocalAdmin || caller.User != nil {
+	if caller.LocalAdmin || caller.Login != "" || caller.User != nil {
 		return a.actorOfUser(r, action, caller)
 	}
 	p := caller.Principal
@@ -126,8 +126,11 @@ func (a *API) both(r *http.Request, action string) (authn.Caller, error) {
 // actorOfUser is the local administrator, or a user as far as iam.mode lets them in.
 func (a *API) actorOfUser(r *http.Request, action string, caller authn.Caller) (admin.Actor, error) {
 	actor := admin.Actor{RequestID: web.RequestID(r.Context()), ClientAddr: clientAddr(r)}
-	if caller.LocalAdmin {
+	if caller.LocalAdmin || caller.Login != "" {
 		actor.ID, actor.Proof, actor.SuperAdmin = "local:"+strconv.FormatUint(uint64(caller.UID), 10), "unix_socket", true
+		if caller.Login != "" {
+			actor.ID, actor.Proof = "login:"+caller.Login, "login_key"
+		}
 		tenant, err := authn.TenantHint(r.Header)
 		if actor.Tenant = tenant; err != nil {
 			return admin.Actor{}, a.refuseCaller(r, action, caller, err)

@@ -132,6 +132,7 @@ func (a *API) Routes() []Route {
 		"GET /system/route-policies/{service}":  a.routePolicies,
 	}
 	maps.Copy(served, a.userRoutes())
+	maps.Copy(served, a.loginRoutes())
 	for collection, of := range collections {
 		path := " /admin/" + collection
 		served["GET"+path] = operation(a, a.resources, of.action+".list", parseListObjects, a.listObjects)

@@ -85,8 +85,12 @@ var operations = map[string]described{
 		{"since", "string", "RFC 3339"}, {"until", "string", "RFC 3339"}, {"service", "string", ""}, {"user", "string", ""}, {"target", "string", ""}, {"action", "string", ""},
 		{"reason", "string", ""}, {"decision", "string", ""}, {"id", "string", ""}, {"after", "string", ""}, {"limit", "integer", "1 to 1000"}, {"newest", "boolean", ""}, {"wait", "string", "at most 25s"},
 	}},
-	"POST /admin/audit/verify": {summary: "Verify the audit chains", who: "platform", out: iamclient.AuditReport{}},
-	"GET /admin/backup":        {summary: "A backup of the database", who: "platform", media: "application/gzip"},
+	"POST /admin/audit/verify":  {summary: "Verify the audit chains", who: "platform", out: iamclient.AuditReport{}},
+	"POST /admin/login-codes":   {summary: "Make a code for one login; on the server's own machine", who: "platform", out: iamclient.LoginCode{}, status: 201},
+	"GET /admin/logins":         {summary: "Logins of administrators at other machines", who: "platform", out: iamclient.LoginList{}},
+	"DELETE /admin/logins/{id}": {summary: "End a login", who: "platform", status: 204},
+	"POST /login":               {summary: "Trade a code for a login", who: "public", in: iamclient.Login{}, out: iamclient.LoggedIn{}, status: 201},
+	"GET /admin/backup":         {summary: "A backup of the database", who: "platform", media: "application/gzip"},
 
 	"POST /system/users/query":             {summary: "Look people up in the directories", who: "machine", scope: "s2s:internal", in: iamclient.QueryUsers{}, out: iamclient.QueriedUsers{}},
 	"POST /system/enrich":                  {summary: "What is true of a user's token", who: "machine", scope: "s2s:internal", in: iamclient.Enrich{}, out: iamclient.Enriched{}},
@@ -151,6 +155,7 @@ func (a *API) openAPI(routes []string) ([]byte, error) {
 			"securitySchemes": map[string]any{
 				"user":    bearerScheme("A user's token, of an Issuer document of kind user"),
 				"service": bearerScheme("A service token of ours with the audience iam-service"),
+				"code":    map[string]any{"type": "apiKey", "in": "header", "name": "Authorization", "description": iamclient.CodeScheme + " and a code of countersign login-code"},
 				"actor": map[string]any{"type": "apiKey", "in": "header", "name": "Service-Authorization",
 					"description": "Bearer and the token of the service that calls for the user"},
 			},
@@ -186,6 +191,8 @@ func (d described) security() []any {
 	none := []string{}
 	user := []any{map[string]any{"user": none}, map[string]any{"user": none, "actor": none}}
 	switch d.who {
+	case "public":
+		return []any{map[string]any{"code": none}}
 	case "machine":
 		return []any{map[string]any{"service": []string{}}}
 	case "resource":

@@ -84,7 +84,7 @@ func TestOpenAPIDescribesEveryRoute(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	document := r.openAPI(t)
-	if document.OpenAPI != "3.1.0" || len(document.Components.SecuritySchemes) != 3 {
+	if document.OpenAPI != "3.1.0" || len(document.Components.SecuritySchemes) != 4 {
 		t.Errorf("%s, %v", document.OpenAPI, document.Components.SecuritySchemes)
 	}
 	families, described, ids := r.families(t), 0, map[string]bool{}
@@ -100,6 +100,12 @@ func TestOpenAPIDescribesEveryRoute(t *testing.T) {
 				t.Errorf("%s has no row in operations (openapi.go), or an id that is another's: %q", route, op.OperationID)
 			}
 			ids[op.OperationID] = true
+			if of == public {
+				if _, code := op.Security[0]["code"]; len(op.Security) != 1 || !code {
+					t.Errorf("%s: security %v", route, op.Security)
+				}
+				continue
+			}
 			_, service := op.Security[0]["service"]
 			if service != (of == machines) || (of == resources) != (len(op.Security) == 3) {
 				t.Errorf("%s: family %s, security %v", route, of, op.Security)

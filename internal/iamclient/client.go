@@ -126,6 +126,7 @@ type call struct {
 	method, path, rootPath string
 	query                  url.Values
 	ifMatch                string
+	authorization          string // instead of what the HTTP client brings
 	body                   any        // sent as JSON; nil = no body
 	form                   url.Values // sent as a form instead
 }
@@ -157,6 +158,9 @@ func (c *Client) request(ctx context.Context, in call) (*http.Request, error) {
 	r.Header.Set("Accept", "application/json, "+ProblemType)
 	if contentType != "" {
 		r.Header.Set("Content-Type", contentType)
+	}
+	if in.authorization != "" {
+		r.Header.Set("Authorization", in.authorization)
 	}
 	if in.ifMatch != "" {
 		r.Header.Set("If-Match", in.ifMatch)

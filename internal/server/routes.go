@@ -33,6 +33,8 @@ import (
 //	POST /api/iam/v1/admin/revocations                  iam    revoke
 //	GET  /api/iam/v1/admin/audit/events                 iam    audit query
 //	POST /api/iam/v1/admin/audit/verify                 iam    audit verify
+//	POST /api/iam/v1/login                              iam    a code becomes a login
+//	     /api/iam/v1/admin/{login-codes,logins}…        iam    administrators elsewhere
 //	GET  /api/iam/v1/admin/backup                       iam    backup
 //	     /api/iam/v1/admin/user-roles…                  iam    user roles by collection
 //	     /api/iam/v1/admin/users[/ID[/roles/ROLE]]      iam    users and their roles

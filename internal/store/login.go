@@ -33,6 +33,8 @@ const MaxLogins = 100
 type Logins interface {
 	// Login returns one, or NotFound; also an ended one that is not forgotten yet.
 	Login(ctx context.Context, id string) (Login, error)
+	// LoginCodeKnown reports whether there is a code with that hash that ends after now.
+	LoginCodeKnown(ctx context.Context, hash []byte, now time.Time) (bool, error)
 	// Logins returns those that end after now, the oldest first.
 	Logins(ctx context.Context, now time.Time) ([]Login, error)
 }

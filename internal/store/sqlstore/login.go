@@ -26,6 +26,7 @@ const (
 var (
 	selectLogin     = query[store.Login]{"read a login", `SELECT ` + loginColumns + ` FROM login WHERE id = $1`, scanLogin}
 	selectLogins    = query[store.Login]{"list logins", `SELECT ` + loginColumns + ` FROM login WHERE expires_at > $1 ORDER BY created_at, id LIMIT $2`, scanLogin}
+	findLoginCode   = query[int64]{"look for a login code", `SELECT COUNT(*) FROM login_code WHERE hash = $1 AND expires_at > $2`, scanNumber}
 	countLogins     = query[int64]{"count logins", `SELECT COUNT(*) FROM login`, scanNumber}
 	countLoginCodes = query[int64]{"count login codes", `SELECT COUNT(*) FROM login_code`, scanNumber}
 )
@@ -52,6 +53,12 @@ func (s *session) Login(ctx context.Context, id string) (store.Login, error) {
 // Logins implements store.Logins.
 func (s *session) Logins(ctx context.Context, now time.Time) ([]store.Login, error) {
 	return selectLogins.list(ctx, s, micros(now), store.MaxLogins)
+}
+
+// LoginCodeKnown implements store.Logins.
+func (s *session) LoginCodeKnown(ctx context.Context, hash []byte, now time.Time) (bool, error) {
+	n, err := findLoginCode.one(ctx, s, hash, micros(now))
+	return n > 0, err
 }
 
 // PutLoginCode implements store.LoginWriter.

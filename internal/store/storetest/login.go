@@ -53,6 +53,11 @@ func testLoginCode(t *testing.T, open func() store.Store) {
 	if _, err := use(s, []byte("hash 2"), loginAt); !errors.Is(err, countersign.NotFound) {
 		t.Errorf("another code: %v", err)
 	}
+	for at, want := range map[time.Time]bool{loginAt: true, loginAt.Add(time.Hour): false} {
+		if known, err := s.LoginCodeKnown(t.Context(), code(1).Hash, at); err != nil || known != want {
+			t.Errorf("known at %v: %v, %v", at, known, err)
+		}
+	}
 	if by, err := use(s, code(1).Hash, loginAt); err != nil || by != "local:1" {
 		t.Errorf("%q, %v", by, err)
 	}
