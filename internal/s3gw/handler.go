@@ -191,10 +191,14 @@ func (e *exchange) run(problem error) (err error) {
 		return err
 	}
 	o := e.target.operation
-	if e.header, e.needs, err = o.takeHeaders(e.r.Header); err != nil {
+	sent, err := e.target.headers(e.r.Header)
+	if err != nil {
 		return err
 	}
-	if e.length, err = o.bodyLength(e.r); err != nil {
+	if e.header, e.needs, err = o.takeHeaders(sent); err != nil {
+		return err
+	}
+	if e.length, err = o.bodyLength(e.r, e.caller.payload()); err != nil {
 		return err
 	}
 	switch o.name {

@@ -113,6 +113,10 @@ func (o *operation) takeHeaders(h http.Header) (http.Header, []headerGroup, erro
 		if err != nil {
 			return nil, nil, err
 		}
+		// Private is what an object is that nothing is said of: rclone and s3cmd say so always.
+		if name == "X-Amz-Acl" && value == "private" && o.name != s3api.PutObjectACL {
+			continue
+		}
 		if name == "Content-Encoding" {
 			if value = withoutChunked(value); value == "" {
 				continue

@@ -19,6 +19,8 @@ type target struct {
 	query url.Values
 	// copy is what a copy reads.
 	copy source
+	// hoisted are headers that a presigned URL has in its query; may be nil.
+	hoisted http.Header
 }
 
 // source is what a copy reads.
@@ -131,6 +133,7 @@ func (t *target) find(r *http.Request, about shape, form web.Form) error {
 // package authn; x-id is how SDKs name the operation, and has to be right.
 func (t *target) take(form web.Form) error {
 	o := t.operation
+	link := form.Has("X-Amz-Signature")
 	t.query = make(url.Values, len(form.Params()))
 	for _, p := range form.Params() {
 		switch {
@@ -140,6 +143,10 @@ func (t *target) take(form web.Form) error {
 				return refuse(s3api.InvalidArgument, countersign.ReasonParameterInvalid, "x-id is not the name of the operation")
 			}
 		case !o.parameters[p.Name]:
+			if name := o.linkHeader(p); link && name != "" {
+				t.hoist(name, p.Value)
+				continue
+			}
 			return refuse(s3api.InvalidArgument, countersign.ReasonParameterInvalid, "The query has a parameter that this operation does not take")
 		case p.Name == o.selector && !valuedSelectors[p.Name]:
 			t.query[p.Name] = []string{""} // it says all by being there

@@ -109,6 +109,18 @@ func TestRuleF1HeadersThatNeedARight(t *testing.T) {
 		}
 		w.do(t, all, http.MethodPut, "/documents/resumes/acme/a", []byte("x"), name, value).want(t, 200, "")
 	}
+	// What is so anyway needs none, and is not passed on.
+	for _, source := range []string{"", "/documents/resumes/acme/a"} {
+		header := []string{"x-amz-acl", "private"}
+		if source != "" {
+			header = append(header, "x-amz-copy-source", source)
+		}
+		w.do(t, acme, http.MethodPut, "/documents/resumes/acme/b", nil, header...).want(t, 200, "")
+		if calls := w.origins.calls(); calls[len(calls)-1].Header.Get("X-Amz-Acl") != "" {
+			t.Errorf("%q: it was passed on", source)
+		}
+	}
+	w.do(t, acme, http.MethodPut, "/documents/resumes/acme/a?acl", nil, "x-amz-acl", "private").want(t, 403, "AccessDenied")
 	w.do(t, acme, http.MethodDelete, "/documents/resumes/acme/a", nil, "x-amz-bypass-governance-retention", "true").want(t, 403, "AccessDenied")
 	w.do(t, all, http.MethodDelete, "/documents/resumes/acme/a", nil, "x-amz-bypass-governance-retention", "true").want(t, 204, "")
 }
