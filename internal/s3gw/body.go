@@ -15,11 +15,11 @@ import (
 	"github.com/countersign/countersign/internal/s3api"
 )
 
-// bodyLength returns how long the decoded body is. S3 takes none whose length is not said
-// beforehand.
+// bodyLength returns how long the decoded body is, which comes in a form of
+// x-amz-content-sha256. S3 takes none whose length is not said beforehand.
 //
 // Errors: MissingContentLength, EntityTooLarge, InvalidRequest.
-func (o *operation) bodyLength(r *http.Request) (int64, error) {
+func (o *operation) bodyLength(r *http.Request, form string) (int64, error) {
 	if o.body == noBody {
 		if r.ContentLength != 0 {
 			return 0, refuse(s3api.InvalidRequest, countersign.ReasonBodyInvalid, "This operation takes no body")
@@ -27,7 +27,7 @@ func (o *operation) bodyLength(r *http.Request) (int64, error) {
 		return 0, nil
 	}
 	length := r.ContentLength
-	if strings.HasPrefix(r.Header.Get("X-Amz-Content-Sha256"), "STREAMING-") {
+	if strings.HasPrefix(form, "STREAMING-") {
 		text := r.Header.Get("X-Amz-Decoded-Content-Length")
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n < 0 || strconv.FormatInt(n, 10) != text {

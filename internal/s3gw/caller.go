@@ -43,6 +43,15 @@ func (c *caller) knows(bucket string) bool { return slices.Contains(c.buckets(),
 // listsIn reports whether the caller may list anything of a bucket.
 func (c *caller) listsIn(bucket string) bool { return c.proven != nil && c.proven.ListsIn(bucket) }
 
+// payload is what the caller signed for the body: a hash, or the word for how it is sent. It
+// may be in the query.
+func (c *caller) payload() string {
+	if c.proven == nil {
+		return ""
+	}
+	return c.proven.Signed().PayloadHash
+}
+
 // identity is what the caller is limited by: the proven pair, or the service of an access
 // key.
 func (c *caller) identity() identity {

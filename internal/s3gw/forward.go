@@ -78,7 +78,7 @@ func (e *exchange) request(b *registry.Bucket) (*s3api.Request, error) {
 	}
 	if o.body == stream {
 		q.Body, q.ContentLength = body, e.length
-		if q.PayloadHash = e.caller.proven.Signed().PayloadHash; len(q.PayloadHash) != 2*sha256.Size {
+		if q.PayloadHash = e.caller.payload(); len(q.PayloadHash) != 2*sha256.Size {
 			q.PayloadHash = "" // a word for how it is sent
 		}
 		if q.Trailer != "" {

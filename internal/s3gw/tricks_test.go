@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/countersign/countersign/internal/s3api"
 	"github.com/countersign/countersign/sigv4"
@@ -110,5 +111,24 @@ func TestVulnerability43AnnouncedDocumentsTakeNoMemory(t *testing.T) { //nolint:
 	runtime.ReadMemStats(&after)
 	if each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / streams; each > 256<<10 {
 		t.Errorf("%d KiB each", each>>10)
+	}
+}
+
+// A link may say in its query how the body comes: its length is that of what is in it.
+func TestPresignedBodyInChunks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.request(t, http.MethodPut, "/documents/a", []byte("5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n"),
+		"x-amz-decoded-content-length", "5", "x-amz-trailer", "x-amz-checksum-crc32")
+	signed, err := sigv4.Presign(r, w.session(t, "all"), sigv4.SignOptions{
+		Region: "us-east-1", Service: "s3", Time: w.Clock.Now(), PayloadHash: sigv4.StreamingUnsignedTrailer,
+	}, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.URL = signed
+	w.send(t, r).want(t, 200, "")
+	if calls := w.origins.calls(); len(calls) != 1 || string(calls[0].body) != "hello" || calls[0].ContentLength != 5 || calls[0].trailer != "NhCmhg==" {
+		t.Errorf("%+v", calls)
 	}
 }
