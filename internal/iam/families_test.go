@@ -32,8 +32,8 @@ var routeFamilies = map[string]family{
 	"PUT /admin/users/{id}/roles/{role}": users, "DELETE /admin/users/{id}/roles/{role}": users,
 	"POST /admin/services/{name}/disable": users, "POST /admin/services/{name}/enable": users, "POST /admin/access-keys": users, "POST /admin/revocations": users, "GET /admin/sessions": users,
 	"GET /admin/keys": platform, "POST /admin/keys/rotate": platform, "POST /admin/keys/rewrap": platform,
-	"POST /admin/login-codes": platform, "GET /admin/logins": platform, "DELETE /admin/logins/{id}": platform, "POST /login": public,
 	"GET /admin/audit/events": platform, "POST /admin/audit/verify": platform, "GET /admin/backup": platform,
+	"POST /admin/login-codes": platform, "GET /admin/logins": platform, "DELETE /admin/logins/{id}": platform, "POST /login": public,
 	"POST /system/users/query": machines, "POST /system/enrich": machines, "POST /system/audit/events": machines, "GET /system/route-policies/{service}": machines,
 }
 
@@ -84,6 +84,9 @@ func TestRuleG3FamiliesAreApart(t *testing.T) {
 	all := o.token(t, "bff", "iam-service", "s2s:internal audit:write iam:admin")
 	loud := o.people.token(t, "ann", map[string]any{"tenant": "acme", "roles": []string{"admins"}, "scope": "s2s:internal iam:apply audit:write", "service_id": "bff", "client_id": "bff"})
 	for route, of := range o.families(t) {
+		if of == public {
+			continue
+		}
 		alone := o.try(t, route, ask{bearer: all})
 		switch of {
 		case users, platform, resources:
