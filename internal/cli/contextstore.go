@@ -112,14 +112,14 @@ func writeContexts(path string, contexts contextFile) (err error) {
 	return os.Rename(file.Name(), path)
 }
 
-// contextInUse returns the context of that name, or with "" that of COUNTERSIGN_CONTEXT
+// contextInUse returns the context of that name and its name, or with "" that of COUNTERSIGN_CONTEXT
 // or the current one. A name that is not there is an error, never the default.
 //
 // Errors: countersign.NotFound, and as readContexts.
-func contextInUse(p *Process, name string) (namedContext, bool, error) {
+func contextInUse(p *Process, name string) (chosen namedContext, found string, err error) {
 	contexts, err := readContexts(p)
 	if err != nil {
-		return namedContext{}, false, err
+		return namedContext{}, "", err
 	}
 	for _, other := range []string{p.getenv("COUNTERSIGN_CONTEXT"), contexts.Current} {
 		if name == "" {
@@ -127,13 +127,13 @@ func contextInUse(p *Process, name string) (namedContext, bool, error) {
 		}
 	}
 	if name == "" {
-		return namedContext{}, false, nil
+		return namedContext{}, "", nil
 	}
-	chosen, found := contexts.Contexts[name]
-	if !found {
-		return namedContext{}, false, unknownContext(name)
+	chosen, known := contexts.Contexts[name]
+	if !known {
+		return namedContext{}, "", unknownContext(name)
 	}
-	return chosen, true, nil
+	return chosen, name, nil
 }
 
 func unknownContext(name string) error {

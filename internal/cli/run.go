@@ -56,6 +56,9 @@ type commands struct {
 	Keys       keysCommand       `cmd:"" help:"List and rotate signing keys."`
 	Audit      auditCommand      `cmd:"" help:"Read and verify the audit log."`
 	Cognito    cognitoCommand    `cmd:"" help:"Set up Amazon Cognito as the source of services' identities."`
+	Login      loginCommand      `cmd:"" help:"Administer a server elsewhere, by a one-time code."`
+	LoginCode  loginCodeCommand  `cmd:"" help:"Make a one-time code for a login from elsewhere."`
+	Logout     logoutCommand     `cmd:"" help:"End a login, and forget its key."`
 	Context    contextCommand    `cmd:"" help:"Name servers, and choose the one to talk to."`
 	Completion completionCommand `cmd:"" help:"Print the completion script of a shell."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`

@@ -30,6 +30,8 @@ const defaultData = "countersign-data"
 type place struct {
 	url, folder string
 	byDefault   bool
+	// context is the name of the context that says so; "" = none.
+	context string
 }
 
 // place decides which server is meant.
@@ -54,9 +56,9 @@ func (t target) place(p *Process) (place, error) {
 	case data != "":
 		return place{folder: data}, nil
 	}
-	chosen, found, err := contextInUse(p, t.Context)
-	if err != nil || found {
-		return place{url: chosen.Server, folder: chosen.Data}, err
+	chosen, name, err := contextInUse(p, t.Context)
+	if err != nil || name != "" {
+		return place{url: chosen.Server, folder: chosen.Data, context: name}, err
 	}
 	return place{folder: defaultData, byDefault: true}, nil
 }
@@ -86,15 +88,15 @@ func ownAlone(info fs.FileInfo) bool {
 
 var errNoServer = countersign.NewError(countersign.Unavailable, "", "no server: start countersign serve")
 
-// admin returns the client of the local administrator.
+// admin returns the client of the local administrator, or of who administers from here a
+// server elsewhere.
 func (t target) admin(p *Process) (*iamclient.Client, error) {
 	at, err := t.place(p)
 	if err != nil {
 		return nil, err
 	}
 	if at.url != "" {
-		return nil, countersign.NewError(countersign.Unsupported, "", "this version administers on the server's own machine only, and not "+
-			printable(at.url)+": leave --server and COUNTERSIGN_SERVER out, or choose a context with a data folder")
+		return t.remote(p, at)
 	}
 	if err := at.check(); err != nil {
 		return nil, err
@@ -133,5 +135,9 @@ func (t target) baseURL(p *Process) (string, error) {
 
 // wrote tells on stderr where a write went and as whom.
 func wrote(p *Process, client *iamclient.Client, what string) {
-	_, _ = fmt.Fprintf(p.Stderr, "%s at %s as local:%d\n", what, client.Where(), os.Geteuid())
+	as := client.As()
+	if as == "" {
+		as = fmt.Sprintf("local:%d", os.Geteuid())
+	}
+	_, _ = fmt.Fprintf(p.Stderr, "%s at %s as %s\n", what, client.Where(), as)
 }

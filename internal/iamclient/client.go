@@ -36,6 +36,8 @@ type Config struct {
 	// HTTPClient sends the requests to BaseURL and brings the credentials; nil = a
 	// plain client. It is refused beside Socket.
 	HTTPClient *http.Client
+	// As says as whom, for people; see [Client.As].
+	As string
 }
 
 // Client calls the IAM API. Safe for concurrent use.
@@ -46,6 +48,7 @@ type Config struct {
 type Client struct {
 	base   string
 	socket string
+	as     string
 	http   *http.Client
 }
 
@@ -73,7 +76,7 @@ func New(cfg Config) (*Client, error) {
 	if client == nil {
 		client = &http.Client{CheckRedirect: noRedirect}
 	}
-	return &Client{base: strings.TrimRight(cfg.BaseURL, "/"), http: client}, nil
+	return &Client{base: strings.TrimRight(cfg.BaseURL, "/"), as: cfg.As, http: client}, nil
 }
 
 // Where says which server this talks to, for people: "unix:PATH" or the base URL.
@@ -83,6 +86,9 @@ func (c *Client) Where() string {
 	}
 	return c.base
 }
+
+// As says as whom this calls; "" = nothing was said.
+func (c *Client) As() string { return c.as }
 
 // Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
@@ -126,7 +132,7 @@ type call struct {
 	method, path, rootPath string
 	query                  url.Values
 	ifMatch                string
-	authorization          string // instead of what the HTTP client brings
+	authorization          string     // instead of what the HTTP client brings
 	body                   any        // sent as JSON; nil = no body
 	form                   url.Values // sent as a form instead
 }
