@@ -32,9 +32,9 @@ type target struct {
 	// a host gets it from proxy: no name server knows it.
 	virtual bool
 	proxy   string
-	// retries of the JavaScript SDK: versitygw leaves the end of what it sends in chunks
-	// unread, and ends the connection over that.
-	retries int
+	// oneByOne gives each request of the JavaScript SDK a connection: versitygw leaves the end
+	// of what it sends in chunks unread, and takes that for the next request.
+	oneByOne bool
 }
 
 func (t target) style() string {

@@ -25,7 +25,7 @@ func TestClientsOfAFolder(t *testing.T) {
 
 func TestClientsOfMoto(t *testing.T) {
 	t.Parallel()
-	runAll(t, overMoto(t, ""), oneOf("boto3 of Debian", "s3cmd"), suite{plain: true})
+	runAll(t, overMoto(t, ""), oneOf("boto3 of Debian", "boto3, newer"), suite{plain: true})
 }
 
 func oneOf(names ...string) func(string) bool {

@@ -22,7 +22,7 @@ func TestEveryClientWithoutTheGateway(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := suite{client: open, prefix: folderOf(name), target: target{
-				url: origin.URL, bucket: origin.bucket(t, "documents"), as: credentials{origin.AccessKeyID, origin.Secret, ""}, retries: 1,
+				url: origin.URL, bucket: origin.bucket(t, "documents"), as: credentials{origin.AccessKeyID, origin.Secret, ""}, oneByOne: true,
 			}}
 			s.run(t)
 		})

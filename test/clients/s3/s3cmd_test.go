@@ -42,6 +42,7 @@ func newS3cmd(t *testing.T, at target) client {
 		"[default]", "access_key = " + at.as.id, "secret_key = " + at.as.secret, "access_token = " + at.as.token,
 		"host_base = " + address.Host, "host_bucket = " + bucketHost, "use_https = " + yes[address.Scheme == "https"],
 		"ca_certs_file = " + at.ca, "bucket_location = us-east-1", "multipart_chunk_size_mb = 8", "max_retries = 1",
+		"acl_public = False", // else its copies read and write ACLs
 		"proxy_host = " + proxy.Hostname(), "proxy_port = " + cmp.Or(proxy.Port(), "0"), "",
 	}, "\n"))
 	return &s3cmd{target: at, config: config, environ: foreign.Environ("LC_ALL=C.UTF-8")}

@@ -5,7 +5,6 @@ package s3clients
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
 	"io"
 	"path/filepath"
 	"testing"
@@ -70,6 +69,10 @@ func newBoto3(t *testing.T, python string, at target) client {
 }
 
 func newJavaScript(t *testing.T, at target) client {
-	return newScript(t, environ(at, "NPM="+foreign.NPM(t), "NODE_NO_WARNINGS=1", fmt.Sprintf("ATTEMPTS=%d", 1+at.retries)), "node",
+	environ := environ(at, "NPM="+foreign.NPM(t), "NODE_NO_WARNINGS=1")
+	if at.oneByOne {
+		environ = append(environ, "ONE_BY_ONE=true")
+	}
+	return newScript(t, environ, "node",
 		filepath.Join("testdata", "s3_client.mjs"), at.url, at.bucket, at.style())
 }

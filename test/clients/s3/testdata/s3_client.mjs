@@ -18,7 +18,8 @@ const [endpoint, Bucket, style] = process.argv.slice(2);
 if (process.env.HOSTS_ARE_LOOPBACK) {
   dns.lookup = (host, options, done) => (options.all ? done(null, [{ address: "127.0.0.1", family: 4 }]) : done(null, "127.0.0.1", 4));
 }
-const client = new s3.S3Client({ endpoint, forcePathStyle: style === "path", maxAttempts: Number(process.env.ATTEMPTS ?? 1) });
+const client = new s3.S3Client({ endpoint, forcePathStyle: style === "path", maxAttempts: 1,
+  requestHandler: { httpAgent: { keepAlive: !process.env.ONE_BY_ONE } } });
 const send = (name, input) => client.send(new s3[name + "Command"]({ Bucket, ...input }));
 
 async function* keys(Prefix) {
