@@ -42,7 +42,7 @@ func main() {
 	flag.BoolVar(&o.direct, "direct", false, "without the gateway: what the origin itself gets wrong is not the gateway's")
 	flag.Parse()
 	if o.seed == 0 {
-		o.seed = rand.Uint64()
+		o.seed = rand.Uint64() //nolint:gosec // G404: a load that can be had again
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

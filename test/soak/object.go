@@ -33,7 +33,7 @@ func newContent(random *rand.Rand) made {
 func contentOf(random *rand.Rand, size int) made {
 	m := made{size: size}
 	for i := range m.seed {
-		m.seed[i] = byte(random.Uint32())
+		m.seed[i] = byte(random.Uint32() & 0xff)
 	}
 	return m
 }

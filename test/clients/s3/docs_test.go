@@ -84,7 +84,7 @@ func (s snippet) command(t *testing.T, folder string) []string {
 	case "go":
 		program := filepath.Join(folder, "snippet")
 		// Not a foreign program: it has the caches of this one's home.
-		build := exec.CommandContext(t.Context(), "go", "build", "-o", program, save("snippet.go")) //nolint:gosec // G204: our own page
+		build := exec.CommandContext(t.Context(), "go", "build", "-o", program, save("snippet.go"))
 		build.Dir = foreign.Root(t)
 		foreign.Output(t, build)
 		return []string{"--", "sh", "-c", "cd " + folder + " && ./snippet"}

@@ -99,7 +99,7 @@ func (s suite) folder(t *testing.T, c client) {
 		if s.plain {
 			name = unusual.ReplaceAllString(name, "-")
 		}
-		put(t, filepath.Join(sent, name), random(uint64(i), 1000+i*7919)) //nolint:gosec // G115: a small number
+		put(t, filepath.Join(sent, name), random(uint64(i), 1000+i*7919))
 		want = append(want, s.key("keys/")+name)
 	}
 	must(t, c, step{Op: "put-folder", Folder: sent, Key: s.key("keys/")})
