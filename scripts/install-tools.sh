@@ -17,6 +17,8 @@ done
 # Only root has /usr/sbin in its PATH.
 has_nginx() { PATH="$PATH:/usr/sbin" command -v nginx >/dev/null; }
 has_nginx || missing+=(nginx)
+# A pooler, which tests start before PostgreSQL.
+[ -x /usr/sbin/pgbouncer ] || missing+=(pgbouncer)
 # The race detector links against the C library's headers.
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
 # authlib belongs to Debian's own Python, whatever other Python is in front of it.

@@ -95,7 +95,7 @@ func writeLogin(p *Process, context string, l storedLogin) (err error) {
 			err = countersign.WrapError(countersign.Unavailable, "", path+" can't be written", err)
 		}
 	}()
-	body, err := json.MarshalIndent(l, "", "  ")
+	body, err := json.MarshalIndent(l, "", "  ") //nolint:gosec // G117: the key is kept for its owner alone, and goes nowhere
 	if err != nil {
 		return err
 	}

@@ -118,8 +118,9 @@ func controlPostgres(ctx context.Context, conn *sql.Conn, text string) error {
 // names several hosts finds the one that takes writes, also after a failover.
 //
 // Every connection is a session with settings, prepared statements, LISTEN and
-// advisory locks: a pooler in between must work in session mode. PgBouncer refuses the
-// settings unless it is told to ignore them, and that refusal is reported as Invalid.
+// advisory locks: a pooler in between must work in session mode, and one that gives each
+// transaction another session is refused. PgBouncer refuses the settings unless it is told to
+// ignore them, and that refusal is reported as Invalid.
 //
 // Errors: countersign.Invalid for a DSN that can't be read, a server or schema that
 // this program can't work with; countersign.Unavailable for everything else. No error
@@ -134,6 +135,12 @@ func OpenPostgres(ctx context.Context, dsn string, opts PostgresOptions) (*Store
 	config.DialFunc = cables.dialer(config.DialFunc)
 	d := postgresDialect
 	d.limit = opts.StatementTimeout + time.Second
+	if err := checkPooler(ctx, config); err != nil {
+		if refused := (*unusable)(nil); !errors.As(err, &refused) {
+			err = unavailable("connect", err)
+		}
+		return nil, openError(err)
+	}
 	s, err := open(ctx, d, postgresPool(*config, 1), postgresPool(*config, opts.Readers))
 	if err != nil {
 		return nil, openError(err)
