@@ -2,6 +2,7 @@ package authn
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -94,6 +95,31 @@ func (a *S3) session(ctx context.Context, signed *sigv4.Request, o S3Options) (*
 	if err := a.verify(signed, secret, o); err != nil {
 		return nil, err
 	}
+	return a.ofSession(ctx, signed, secret, opened)
+}
+
+// Renew returns the caller of a request that goes on, with what is true of it now: a transfer
+// may take hours, and what ends a session or an access key, or changes a role, ends it too. c
+// was proven, and its signature is not looked at again; nor is the time of the session, which
+// S3 does not ask in the middle either.
+//
+// Errors: countersign.BadClient, BadToken, Expired, Denied, Unavailable: as [S3.Authenticate].
+func (a *S3) Renew(ctx context.Context, c *S3Caller) (*S3Caller, error) {
+	if c.AccessKey != nil {
+		key, err := a.sessions.cfg.Registry.AccessKey(ctx, c.AccessKey.ID)
+		if errors.Is(err, countersign.NotFound) || err == nil && key.UID != c.AccessKey.UID {
+			return nil, errKeyEnded
+		}
+		if err != nil {
+			return nil, err //nolint:wrapcheck // it has its words
+		}
+		return a.ofAccessKey(ctx, c.signed, key)
+	}
+	return a.ofSession(ctx, c.signed, c.secret, c.Session.Session)
+}
+
+// ofSession reads what a session may do that was proven.
+func (a *S3) ofSession(ctx context.Context, signed *sigv4.Request, secret countersign.Secret, opened session.Session) (*S3Caller, error) {
 	alive, err := a.sessions.alive(ctx, opened)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/registry"
 	"github.com/countersign/countersign/sigv4"
 )
 
@@ -29,10 +30,15 @@ func (a *S3) accessKey(ctx context.Context, signed *sigv4.Request, o S3Options) 
 	if err := a.verify(signed, key.Secret, o); err != nil {
 		return nil, err
 	}
+	return a.ofAccessKey(ctx, signed, key)
+}
+
+// ofAccessKey reads what an access key may do that was proven.
+func (a *S3) ofAccessKey(ctx context.Context, signed *sigv4.Request, key *registry.AccessKey) (*S3Caller, error) {
 	if !a.sessions.cfg.Now().Before(key.ExpiresAt) {
 		return nil, errKeyExpired
 	}
-	revoked, err := from.AccessKeyRevoked(ctx, key)
+	revoked, err := a.sessions.cfg.Registry.AccessKeyRevoked(ctx, key)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it has its words
 	}

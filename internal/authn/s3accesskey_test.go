@@ -97,8 +97,12 @@ func TestRuleF7AccessKeyEnds(t *testing.T) {
 		rig := newS3Rig(t)
 		_, c := rig.accessKey(t, "uploads", keyPermissions)
 		request := rig.get(t, c)
-		if _, err := rig.s3.Authenticate(request, authn.S3Options{}); err != nil {
+		caller, err := rig.s3.Authenticate(request, authn.S3Options{})
+		if err != nil {
 			t.Fatal(err)
+		}
+		if _, err := rig.s3.Renew(t.Context(), caller); err != nil {
+			t.Errorf("%s: %v before its end", name, err)
 		}
 		if err := rig.Store.Update(t.Context(), test.end); err != nil {
 			t.Fatal(err)
@@ -107,6 +111,9 @@ func TestRuleF7AccessKeyEnds(t *testing.T) {
 		rig.Registry.ForgetObject(resource.KindRole, "uploads")
 		rig.Registry.ForgetObject("AccessKey", c.AccessKeyID)
 		rig.refuse(t, name, request, authn.S3Options{}, test.want)
+		if _, err := rig.s3.Renew(t.Context(), caller); countersign.CodeOf(err) != test.want {
+			t.Errorf("%s: a request goes on: %v", name, err)
+		}
 		wrong := c
 		wrong.SecretAccessKey = countersign.NewSecret("wrong")
 		if name == "revoked" { // its end is told to who has its secret alone

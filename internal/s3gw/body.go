@@ -56,7 +56,7 @@ func (e *exchange) openBody() (signedBody, error) {
 		_ = control.SetReadDeadline(time.Time{}) // as at the end of a body
 		return nil, nil                          //nolint:nilnil // there is none
 	}
-	e.r.Body = &idleReader{ReadCloser: e.r.Body, control: control, idle: e.cfg.ReadIdle}
+	e.r.Body = &idleReader{ReadCloser: e.r.Body, control: control, idle: e.cfg.ReadIdle, watch: e.watch()}
 	body, err := e.caller.proven.Body(e.r)
 	if err != nil {
 		return nil, fmt.Errorf("open the body: %w", err)
@@ -83,15 +83,21 @@ type idleReader struct {
 	control *http.ResponseController
 	idle    time.Duration
 	until   time.Time
+	watch   *watch
 }
 
-// Read implements io.Reader.
+// Read implements io.Reader. The end of a body counts only for who may still send it: the
+// last bytes are held back until it was seen.
 func (b *idleReader) Read(p []byte) (int, error) {
 	if now := time.Now(); b.until.Sub(now) < b.idle*3/4 { // not a system call for each piece
 		b.until = now.Add(b.idle)
 		_ = b.control.SetReadDeadline(b.until) // not possible in tests alone
 	}
 	n, err := b.ReadCloser.Read(p)
+	if ended := b.watch.again(); ended != nil {
+		b.watch.e.ended.Store(true)
+		return 0, ended
+	}
 	if err != nil {
 		if b.until = (time.Time{}); errors.Is(err, io.EOF) {
 			_ = b.control.SetReadDeadline(time.Time{})

@@ -36,8 +36,8 @@ func (e *exchange) ask(b *registry.Bucket, q *s3api.Request) (*s3api.Response, e
 	}
 	answer, err := origin.Do(e.r.Context(), q)
 	if err != nil {
-		if code := countersign.CodeOf(err); code == countersign.BadSignature || code == countersign.BodyMismatch {
-			e.decision.allowed = false // the body was not the signer's
+		if code := countersign.CodeOf(err); code == countersign.BadSignature || code == countersign.BodyMismatch || e.ended.Load() {
+			e.decision.allowed = false // the body was not the signer's, or is not any more
 		}
 		return nil, fmt.Errorf("%s: %w", q.Operation, err)
 	}

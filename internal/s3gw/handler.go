@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/countersign/countersign"
@@ -166,6 +167,8 @@ type exchange struct {
 	length int64
 	// status is what was answered; 0 = nothing yet.
 	status int
+	// ended: the caller lost the right to send the body, in the middle of it.
+	ended atomic.Bool
 }
 
 // run is the steps of the package's comment.

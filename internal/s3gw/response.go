@@ -55,8 +55,12 @@ func (e *exchange) copy(answer *s3api.Response, room []byte) error {
 	control := http.NewResponseController(e.w)
 	var total int64
 	var until time.Time
+	watch := e.watch()
 	for {
 		n, err := answer.Body.Read(room)
+		if ended := watch.again(); ended != nil {
+			return fmt.Errorf("in the middle of the answer: %w", ended)
+		}
 		ended := errors.Is(err, io.EOF)
 		if err != nil && !ended {
 			return errBroken(err)
