@@ -20,8 +20,8 @@ type serveCommand struct {
 // Help implements kong.HelpProvider.
 func (serveCommand) Help() string {
 	return `With no config at all it keeps its data in ./countersign-data and listens on loopback:
-the API on 127.0.0.1:8440, health and metrics on 127.0.0.1:8449. It ends gracefully on
-Ctrl-C or SIGTERM.
+the API on 127.0.0.1:8440, the S3 gateway on 127.0.0.1:8441, health and metrics on
+127.0.0.1:8449. It ends gracefully on Ctrl-C or SIGTERM.
 
 Example:
   countersign serve --config countersign.yaml`
@@ -46,8 +46,8 @@ func (c *serveCommand) Run(ctx context.Context, p *Process) error {
 		return err
 	}
 	addresses := s.Addresses()
-	_, _ = fmt.Fprintf(p.Stdout, "countersign %s is up\n  api    %s  (issuer %s)\n  ops    http://%s\n  admin  %s\n",
-		Version(), s.BaseURL(), s.Issuer(), addresses.Ops, s.AdminSocket())
+	_, _ = fmt.Fprintf(p.Stdout, "countersign %s is up\n  api    %s  (issuer %s)\n  s3     %s\n  ops    http://%s\n  admin  %s\n",
+		Version(), s.BaseURL(), s.Issuer(), addresses.S3URL, addresses.Ops, s.AdminSocket())
 	tuning, stop := context.WithCancel(ctx)
 	defer stop()
 	go tuneCollector(tuning, p) // ends with stop
