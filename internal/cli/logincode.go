@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
+	"strings"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/egress"
@@ -59,6 +61,8 @@ type loginCommand struct {
 	Server  string `help:"The server's URL. Default: that of the context." placeholder:"URL"`
 	Context string `help:"The name to give to the server here." placeholder:"NAME" required:""`
 	Code    string `help:"The code of countersign login-code, or - for stdin. Default: it is asked for." placeholder:"CODE"`
+	Device  bool   `help:"Log in as yourself, at your own issuer, on any device."`
+	Issuer  string `help:"The Issuer document to log in with, for --device. Default: the only one that lets you." placeholder:"NAME"`
 }
 
 // Help implements kong.HelpProvider.
@@ -68,8 +72,12 @@ countersign login-code printed there. Each request is signed with that key; it l
 config folder, for you alone, and no token does. The login ends after 12 hours, or with
 countersign logout.
 
+With --device you log in as yourself at the issuer that the server names, in a browser anywhere
+(RFC 8628). What you may do then, your roles say.
+
 Example:
-  countersign login --server https://auth.example.com --context production`
+  countersign login --server https://auth.example.com --context production
+  countersign login --server https://auth.example.com --context production --device`
 }
 
 // Run implements the command.
@@ -81,15 +89,21 @@ func (c *loginCommand) Run(ctx context.Context, p *Process) error {
 	if err != nil {
 		return err
 	}
-	code, err := c.code(p)
-	if err != nil {
-		return err
+	if c.Issuer != "" && !c.Device || c.Device && c.Code != "" {
+		return usageError{"--issuer belongs to --device, and --code does not"}
 	}
 	client, err := iamclient.New(iamclient.Config{BaseURL: server})
 	if err != nil {
 		return err
 	}
 	defer client.Close()
+	if c.Device {
+		return c.device(ctx, p, client, server)
+	}
+	code, err := c.code(p)
+	if err != nil {
+		return err
+	}
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return fmt.Errorf("make a key: %w", err)
@@ -104,6 +118,41 @@ func (c *loginCommand) Run(ctx context.Context, p *Process) error {
 		return err
 	}
 	_, _ = fmt.Fprintf(p.Stderr, "logged in to %s as login %s, until %s\n", printable(server), printable(in.ID), formatTime(in.ExpiresAt))
+	return nil
+}
+
+// device logs the user in at their own issuer, and asks the server who that is before
+// anything is kept.
+func (c *loginCommand) device(ctx context.Context, p *Process, client *iamclient.Client, server string) error {
+	ways, err := client.WaysToLogin(ctx)
+	if err != nil {
+		return err
+	}
+	at, err := choose(ways, c.Issuer)
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(p.Stderr, "you log in at %s, and %s sees the token that it gives you\n", printable(at.Issuer), printable(server))
+	device := newDeviceLogin(p.Stderr)
+	user, err := device.run(ctx, at)
+	if err != nil {
+		return err
+	}
+	login := storedLogin{Server: server, User: &user}
+	source := &userSource{process: p, context: c.Context, login: login, device: device}
+	asUser, err := iamclient.New(iamclient.Config{BaseURL: server, HTTPClient: &http.Client{Transport: &bearerTransport{base: remoteTransport(), source: source}}})
+	if err != nil {
+		return err
+	}
+	defer asUser.Close()
+	who, err := asUser.Me(ctx)
+	if err != nil {
+		return fmt.Errorf("the server does not take the token of %s: %w", printable(at.Issuer), err)
+	}
+	if err := errors.Join(writeLogin(p, c.Context, login), nameServer(p, c.Context, server)); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(p.Stderr, "logged in to %s as %s, with the roles: %s\n", printable(server), printable(who.Subject), printable(strings.Join(who.Roles, " ")))
 	return nil
 }
 

@@ -22,8 +22,8 @@ import (
 const maxLogin = 64 << 10
 
 // storedLogin is what is kept of a login to a context: in the user's config folder, in
-// countersign/logins/CONTEXT.json, for the user alone. It holds a private key that never
-// went anywhere, and no bearer.
+// countersign/logins/CONTEXT.json, for the user alone. By a code it holds a private key that
+// never went anywhere; by the user's own issuer the tokens that this gave to its user.
 type storedLogin struct {
 	// Server is the URL that was logged in to. What is kept is shown to no other.
 	Server string `json:"server"`
@@ -32,6 +32,8 @@ type storedLogin struct {
 	ID        string    `json:"id,omitempty"`
 	Seed      []byte    `json:"private_key,omitempty"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	// User is a user's login at their own issuer instead.
+	User *upstream `json:"user,omitempty"`
 }
 
 // key is the private key.

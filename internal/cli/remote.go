@@ -56,6 +56,10 @@ func (t target) proving(p *Process, at place) (through http.RoundTripper, as str
 	if err != nil {
 		return nil, "", err
 	}
+	if login.User != nil {
+		source := &userSource{process: p, context: name, login: login, device: newDeviceLogin(p.Stderr)}
+		return &bearerTransport{base: base, source: source}, "user of " + printable(login.User.Issuer), nil
+	}
 	key, ok := login.key()
 	if !ok {
 		return nil, "", countersign.NewError(countersign.Invalid, "", fmt.Sprintf("the login of context %q is broken: log in again", printable(name)))

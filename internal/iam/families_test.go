@@ -33,7 +33,7 @@ var routeFamilies = map[string]family{
 	"POST /admin/services/{name}/disable": users, "POST /admin/services/{name}/enable": users, "POST /admin/access-keys": users, "POST /admin/revocations": users, "GET /admin/sessions": users,
 	"GET /admin/keys": platform, "POST /admin/keys/rotate": platform, "POST /admin/keys/rewrap": platform,
 	"GET /admin/audit/events": platform, "POST /admin/audit/verify": platform, "GET /admin/backup": platform,
-	"POST /admin/login-codes": platform, "GET /admin/logins": platform, "DELETE /admin/logins/{id}": platform, "POST /login": public,
+	"POST /admin/login-codes": platform, "GET /admin/logins": platform, "DELETE /admin/logins/{id}": platform, "POST /login": public, "GET /login": public,
 	"POST /system/users/query": machines, "POST /system/enrich": machines, "POST /system/audit/events": machines, "GET /system/route-policies/{service}": machines,
 }
 

@@ -18,6 +18,7 @@ func (a *API) loginRoutes() map[string]web.Handler {
 		"GET /admin/logins":         operation(a, a.administrator, "login.list", parseNothing, a.listLogins),
 		"DELETE /admin/logins/{id}": operation(a, a.administrator, "logout", parseNothing, a.endLogin),
 		"POST /login":               a.login,
+		"GET /login":                a.waysToLogin,
 	}
 }
 
@@ -65,6 +66,26 @@ func (a *API) login(w http.ResponseWriter, r *http.Request) error {
 
 func loginDocument(l store.Login) iamclient.LoggedIn {
 	return iamclient.LoggedIn{ID: l.ID, Label: l.Label, CreatedBy: l.CreatedBy, CreatedAt: l.CreatedAt, ExpiresAt: l.ExpiresAt}
+}
+
+// waysToLogin is GET /login: the issuers whose users may log in from a command line, for
+// everybody: who logs in is nobody yet, and a public client is no secret.
+//
+// Source: RFC 8628 §3.1.
+func (a *API) waysToLogin(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	found, err := a.admin.DeviceLogins(r.Context())
+	if err != nil {
+		return err
+	}
+	ways := iamclient.WaysToLogin{Device: make([]iamclient.DeviceIssuer, 0, len(found))}
+	for _, d := range found {
+		d.Scopes = append([]string{}, d.Scopes...) // never null
+		ways.Device = append(ways.Device, iamclient.DeviceIssuer(d))
+	}
+	return answer{status: http.StatusOK, body: ways}.write(w)
 }
 
 // listLogins is GET /admin/logins.

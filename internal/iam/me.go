@@ -25,7 +25,7 @@ func (a *API) me(w http.ResponseWriter, r *http.Request) error {
 	if u := caller.User; u != nil {
 		out.ID, out.Issuer, out.Subject = u.ID, u.Issuer, u.Subject
 		out.Roles, out.Permissions, out.Tenants = texts(u.Roles()), held(u), memberships(u)
-	} else {
+	} else if out.Login = caller.Login; out.Login == "" {
 		out.LocalAdministrator = "local:" + strconv.FormatUint(uint64(caller.UID), 10)
 	}
 	return answer{status: http.StatusOK, body: out}.write(w)

@@ -89,6 +89,7 @@ var operations = map[string]described{
 	"POST /admin/login-codes":   {summary: "Make a code for one login; on the server's own machine", who: "platform", out: iamclient.LoginCode{}, status: 201},
 	"GET /admin/logins":         {summary: "Logins of administrators at other machines", who: "platform", out: iamclient.LoginList{}},
 	"DELETE /admin/logins/{id}": {summary: "End a login", who: "platform", status: 204},
+	"GET /login":                {summary: "Whose users may log in from a command line", who: "everybody", out: iamclient.WaysToLogin{}},
 	"POST /login":               {summary: "Trade a code for a login", who: "public", in: iamclient.Login{}, out: iamclient.LoggedIn{}, status: 201},
 	"GET /admin/backup":         {summary: "A backup of the database", who: "platform", media: "application/gzip"},
 
@@ -191,6 +192,8 @@ func (d described) security() []any {
 	none := []string{}
 	user := []any{map[string]any{"user": none}, map[string]any{"user": none, "actor": none}}
 	switch d.who {
+	case "everybody":
+		return []any{}
 	case "public":
 		return []any{map[string]any{"code": none}}
 	case "machine":

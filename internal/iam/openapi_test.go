@@ -100,6 +100,12 @@ func TestOpenAPIDescribesEveryRoute(t *testing.T) {
 				t.Errorf("%s has no row in operations (openapi.go), or an id that is another's: %q", route, op.OperationID)
 			}
 			ids[op.OperationID] = true
+			if route == "GET /login" {
+				if len(op.Security) != 0 {
+					t.Errorf("%s: security %v", route, op.Security)
+				}
+				continue
+			}
 			if of == public {
 				if _, code := op.Security[0]["code"]; len(op.Security) != 1 || !code {
 					t.Errorf("%s: security %v", route, op.Security)

@@ -54,6 +54,41 @@ type LoginList struct {
 	Items []LoggedIn `json:"items"`
 }
 
+// WaysToLogin answers GET /login.
+type WaysToLogin struct {
+	// Device are the issuers whose users may log in from a command line (RFC 8628).
+	Device []DeviceIssuer `json:"device"`
+}
+
+// DeviceIssuer is an Issuer document that names a client for that.
+type DeviceIssuer struct {
+	Name string `json:"name"`
+	// Issuer is its exact URL, at which the rest is discovered.
+	Issuer   string   `json:"issuer"`
+	ClientID string   `json:"client_id"`
+	Scopes   []string `json:"scopes"`
+	// Token is which one is shown to the server: "access" or "id".
+	Token string `json:"token"`
+}
+
+// WaysToLogin asks how users log in here; anybody may.
+//
+// Errors: as [Client].
+func (c *Client) WaysToLogin(ctx context.Context) (WaysToLogin, error) {
+	var out WaysToLogin
+	err := c.do(ctx, call{method: http.MethodGet, path: "/login"}, &out)
+	return out, err
+}
+
+// Me tells who calls, and what they may do.
+//
+// Errors: as [Client].
+func (c *Client) Me(ctx context.Context) (Me, error) {
+	var out Me
+	err := c.do(ctx, call{method: http.MethodGet, path: "/me"}, &out)
+	return out, err
+}
+
 // CreateLoginCode makes a code for one login from elsewhere.
 //
 // Errors: countersign.Denied (not on the server's own machine), Throttled, and as [Client].

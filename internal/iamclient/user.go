@@ -69,6 +69,8 @@ type Me struct {
 	Subject string `json:"subject,omitempty"`
 	// LocalAdministrator is "local:UID" on the server's own machine.
 	LocalAdministrator string `json:"local_administrator,omitempty"`
+	// Login is that of an administrator at another machine, who came by a code.
+	Login string `json:"login,omitempty"`
 	// Service is the service that passed the user's token on; "" = none.
 	Service string `json:"service,omitempty"`
 	// Tenant is the active one; "" = none, or the platform.

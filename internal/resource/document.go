@@ -104,8 +104,20 @@ type Issuer struct {
 	Claims                Claims          `json:"claims,omitzero"`
 	TokenUse              string          `json:"token_use,omitempty"`
 	MayAssert             MayAssert       `json:"may_assert,omitzero"`
+	// DeviceLogin lets users log in from a command line; nil = they can't.
+	DeviceLogin *DeviceLogin `json:"device_login,omitempty"`
 	// SharedWith are other tenants whose documents may refer to it (RULES A6).
 	SharedWith []string `json:"shared_with,omitempty"`
+}
+
+// DeviceLogin is the public client by which users of an issuer log in from a command line
+// (RFC 8628).
+type DeviceLogin struct {
+	// ClientID is no secret, and the client has none.
+	ClientID string   `json:"client_id"`
+	Scopes   []string `json:"scopes,omitempty"`
+	// Token is which one is shown to us: "access" or "id"; "" = access.
+	Token string `json:"token,omitempty"`
 }
 
 // Claims names the claims from which things are read; "" = not read.

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/egress"
@@ -63,7 +64,33 @@ func readIssuer(f *fields) *Issuer {
 	}
 	i.Claims = readClaims(f.inner("claims"), i)
 	i.MayAssert, i.SharedWith = readMayAssert(f.inner("may_assert")), f.sharedWith()
+	i.DeviceLogin = readDeviceLogin(f.inner("device_login"))
+	if i.DeviceLogin != nil && i.Subject != "user" {
+		f.wrong("device_login", "goes with subject user only")
+	}
 	return i
+}
+
+// readDeviceLogin reads what the command line of a user asks the issuer with.
+func readDeviceLogin(f *fields) *DeviceLogin {
+	if f == nil {
+		return nil
+	}
+	f.required("client_id")
+	scopes := f.texts("scopes", maxIssuerAudiences)
+	d := &DeviceLogin{ClientID: f.text("client_id"), Scopes: sorted(scopes), Token: f.text("token")}
+	f.oneOf("token", d.Token, tokenUses)
+	f.each("scopes", scopes, func(text string) string {
+		if !policy.ValidScope(text) {
+			return "a scope is printable ASCII without spaces, quotes and backslashes"
+		}
+		return ""
+	})
+	if len(d.ClientID) > maxClaimBytes || strings.ContainsFunc(d.ClientID, unicode.IsControl) {
+		f.wrong("client_id", "must be the id of a public client")
+	}
+	f.done()
+	return d
 }
 
 // keysFrom checks where the keys are fetched, as package verify will want it: what can't
