@@ -180,24 +180,23 @@ func (a *Admin) accessKeyTrust(ctx context.Context, role *resource.Document, s s
 	case role.Role.Broker != nil:
 		return "", noTrust("the role hands out credentials of a real cloud, and no keys of ours")
 	}
-	return fingerprint, mayResolve(role, s, issuer)
+	return fingerprint, mayResolve(role, s)
 }
 
-// mayResolve refuses a role whose templates have no value for a key: there are no claims.
-func mayResolve(role *resource.Document, s store.Service, issuer string) error {
+// mayResolve refuses a role whose templates have no value for a key, as package authn has them:
+// such a key would open nothing.
+func mayResolve(role *resource.Document, s store.Service) error {
 	permissions := make([]policy.Permission, 0, len(role.Role.Permissions))
 	for _, p := range role.Role.Permissions {
 		permissions = append(permissions, policy.Permission(p))
 	}
 	compiled, err := policy.CompilePermissions(permissions)
 	if err == nil {
-		_, err = compiled.Resolve(map[string]string{
-			"tenant": s.Tenant, "service": s.Name, "subject": s.Name, "issuer": issuer, "role": role.Name,
-		})
+		_, err = compiled.Resolve(map[string]string{"tenant": s.Tenant, "service": s.Name, "role": role.Name})
 	}
 	if countersign.ReasonOf(err) == countersign.ReasonTemplateValue {
 		return countersign.WrapError(countersign.Denied, countersign.ReasonTemplateValue,
-			"a template in the role's permissions has no value for a key of this service: there are no claims, and {tenant} is that of the service", err)
+			"a template in the role's permissions has no value for a key of this service: there is no subject, issuer or claim, and {tenant} is that of the service", err)
 	}
 	return err //nolint:wrapcheck // it has its words
 }

@@ -45,6 +45,11 @@ trust: [{service: {names: [document-service]}}]
 permissions: [{bucket: documents, prefixes: ["{claims.dept}/"], actions: [get_object]}]
 ---
 kind: Role
+name: of-subjects
+trust: [{service: {names: [document-service]}}]
+permissions: [{bucket: documents, prefixes: ["{subject}/"], actions: [get_object]}]
+---
+kind: Role
 name: brokering
 trust: [{service: {names: [document-service]}}]
 permissions: [{bucket: documents, prefixes: [""], actions: [get_object]}]
@@ -156,6 +161,7 @@ func TestRuleF7AccessKeyIsRefused(t *testing.T) {
 		"role of others":       {spec("k", "document-service", "by-github", 0), countersign.Denied, countersign.ReasonTrustNotMatched},
 		"trust on a condition": {spec("k", "document-service", "conditional", 0), countersign.Denied, countersign.ReasonTrustNotMatched},
 		"role that brokers":    {spec("k", "document-service", "brokering", 0), countersign.Denied, countersign.ReasonTrustNotMatched},
+		"role of subjects":     {spec("k", "document-service", "of-subjects", 0), countersign.Denied, countersign.ReasonTemplateValue},
 		"role of claims":       {spec("k", "document-service", "of-claims", 0), countersign.Denied, countersign.ReasonTemplateValue},
 	} {
 		_, c, err := r.CreateAccessKey(t.Context(), super(), test.spec)
@@ -166,7 +172,7 @@ func TestRuleF7AccessKeyIsRefused(t *testing.T) {
 	if list, err := r.Objects(t.Context(), "AccessKey", store.Page{}); err != nil || len(list) != 1 {
 		t.Errorf("%d keys, %v", len(list), err)
 	}
-	if refused := r.Events(t, audit.Query{Action: "access-key.create", Decision: audit.Refused}); len(refused) != 17 {
+	if refused := r.Events(t, audit.Query{Action: "access-key.create", Decision: audit.Refused}); len(refused) != 18 {
 		t.Errorf("%d refusals in the log", len(refused))
 	}
 }
