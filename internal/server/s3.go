@@ -72,8 +72,13 @@ func (s *Server) s3Hosts() []string {
 }
 
 // private reports whether nobody on the way could change the body of a request: it came over
-// TLS, to us or to a trusted proxy that says so, or from this machine (RULES F4).
+// TLS, to us or to a trusted proxy that says so, or from this machine (RULES F4). That it came in
+// the clear is believed of everybody.
 func (s *Server) private(r *http.Request) bool {
+	said := r.Header["X-Forwarded-Proto"]
+	if slices.ContainsFunc(said, func(proto string) bool { return proto != "https" }) {
+		return false
+	}
 	if r.TLS != nil {
 		return true
 	}
@@ -82,8 +87,8 @@ func (s *Server) private(r *http.Request) bool {
 		return false
 	}
 	addr := peer.Addr().WithZone("").Unmap()
-	if said, found := r.Header["X-Forwarded-Proto"]; found && slices.ContainsFunc(s.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(addr) }) {
-		return !slices.ContainsFunc(said, func(proto string) bool { return proto != "https" })
+	if len(said) > 0 && slices.ContainsFunc(s.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(addr) }) {
+		return true
 	}
 	return addr.IsLoopback()
 }

@@ -69,6 +69,8 @@ func TestRuleF4WhereBodiesNeedNoSignature(t *testing.T) {
 		{"a proxy that says both", "192.0.2.7:1", false, []string{"https", "http"}, false},
 		{"a proxy on this machine without TLS", "127.0.0.1:1", false, []string{"http"}, false},
 		{"a proxy on this machine with TLS", "127.0.0.1:1", false, []string{"https"}, true},
+		{"a proxy on this machine that nobody trusts, without TLS", "127.0.0.2:1", false, []string{"http"}, false},
+		{"a proxy that comes over TLS, and its client did not", "192.0.2.7:1", true, []string{"http"}, false},
 		{"nobody", "", false, nil, false},
 	} {
 		r := &http.Request{RemoteAddr: tt.peer, Header: http.Header{}}
