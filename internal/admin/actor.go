@@ -123,6 +123,14 @@ func (a Actor) mayDelete(t target) error {
 	return nil
 }
 
+// mayTake refuses to end a user role that holds more than the actor does (RULES A7).
+func (a Actor) mayTake(r *row) error {
+	if d := r.document; d.UserRole != nil && !a.covers(d.UserRole.Permissions, d.Tenant) {
+		return notHeld(countersign.ReasonNotHeld, "the role holds more than you do")
+	}
+	return nil
+}
+
 // holdsScope reports whether the actor may give a scope to a service (RULES A7).
 func (a Actor) holdsScope(scope string) bool {
 	return a.SuperAdmin || !policy.SuperAdminScope(scope) && slices.Contains(a.Scopes, scope)

@@ -99,45 +99,6 @@ func (p *plan) checkGrant(ctx context.Context, s *step) error {
 	return nil
 }
 
-// checkAssertions: what tokens of an issuer are believed to say is a grant to whoever has
-// one. A tenant's issuer takes no URL that another one's documents name already: it would
-// speak for the users of that.
-func (p *plan) checkAssertions(ctx context.Context, s *step) error {
-	d := s.document
-	var before resource.MayAssert
-	if s.old != nil {
-		before = s.old.document.Issuer.MayAssert
-	}
-	for upstream, name := range d.Issuer.MayAssert.Roles {
-		if before.Roles[upstream] == name {
-			continue
-		}
-		role, err := p.userRole(ctx, name)
-		if err != nil {
-			return err
-		}
-		if role == nil || !p.actor.covers(role.Permissions, d.Tenant) {
-			return notHeld(countersign.ReasonNotHeld, d.Problem("may_assert.roles", "you don't hold the role "+name+" there").String())
-		}
-	}
-	for _, scope := range d.Issuer.MayAssert.Scopes {
-		if !slices.Contains(before.Scopes, scope) && !p.actor.holdsScope(scope) {
-			return notHeld(countersign.ReasonScopeNotGranted, d.Problem("may_assert.scopes", "you may not grant the scope "+scope).String())
-		}
-	}
-	taken := false
-	err := all(ctx, p.in, resource.KindIssuer, func(r *row) {
-		taken = taken || r.document.Issuer.URL == d.Issuer.URL && r.document.Tenant != d.Tenant
-	})
-	if err != nil {
-		return describe(err)
-	}
-	if taken {
-		p.problems.Add(d.Problem("url", "this issuer is known already: its users and services are not the tenant's to prove"))
-	}
-	return nil
-}
-
 // userRole is a user role; nil = there is none.
 func userRole(ctx context.Context, in reads, name string) (*registry.UserRole, error) {
 	if permissions, built := policy.BuiltInRole(name); built {

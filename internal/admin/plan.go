@@ -175,8 +175,8 @@ func (p *plan) prune(ctx context.Context) error {
 			if r.owner != p.request.Owner || p.named[kind][r.document.Name] != nil {
 				return
 			}
-			if !p.request.FromConfig && p.actor.mayDelete(r.target()) != nil {
-				return // another tenant's, or of a kind that is not the actor's
+			if !p.request.FromConfig && (p.actor.mayDelete(r.target()) != nil || p.actor.mayTake(r) != nil) {
+				return // another tenant's, of a kind that is not the actor's, or more than it holds
 			}
 			before, err := r.document.YAML()
 			if err != nil {

@@ -55,6 +55,9 @@ func referencesOf(d *resource.Document) (found []reference) {
 // with the document's (RULES A6). What does not exist yet may be named, but in allowed_roles: the
 // decision looks again. The platform's documents may name any.
 func (p *plan) checkReferences(ctx context.Context, d *resource.Document) error {
+	if d.Tenant == "" && !p.actor.SuperAdmin && !p.request.FromConfig {
+		return p.checkPlatformReferences(ctx, d)
+	}
 	if d.Tenant == "" && d.Bucket == nil {
 		return nil
 	}
@@ -72,6 +75,32 @@ func (p *plan) checkReferences(ctx context.Context, d *resource.Document) error 
 		}
 		if target != nil && d.Tenant != "" && !isForAll(target) && target.Tenant != d.Tenant && !slices.Contains(target.SharedWith(), d.Tenant) {
 			p.problems.Add(d.Problem(r.path, "the "+r.kind+" belongs to another tenant, and is not shared with "+d.Tenant))
+		}
+	}
+	return nil
+}
+
+// checkPlatformReferences refuses what would open objects of tenants to a service that writes
+// the platform's (RULES G4): the platform's documents may name any, and are taken at their word
+// when it is decided. So what they name must be there, and be the platform's.
+func (p *plan) checkPlatformReferences(ctx context.Context, d *resource.Document) error {
+	if d.Role != nil {
+		for i, permission := range d.Role.Permissions {
+			if !countersign.ValidName(permission.Bucket) {
+				p.problems.Add(d.Problem(fmt.Sprintf("permissions[%d].bucket", i), "must be the name of a bucket: only a super-admin opens those of tenants"))
+			}
+		}
+	}
+	for _, r := range referencesOf(d) {
+		if r.kind == resource.KindIssuer || d.Role != nil && r.kind == resource.KindService {
+			continue // whom a role trusts gets what is the platform's
+		}
+		target, err := p.target(ctx, r)
+		if err != nil {
+			return describe(err)
+		}
+		if target == nil || target.Tenant != "" {
+			p.problems.Add(d.Problem(r.path, "the platform has no "+r.kind+" of this name: only a super-admin opens those of tenants"))
 		}
 	}
 	return nil

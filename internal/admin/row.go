@@ -17,6 +17,7 @@ type reads interface {
 	store.Services
 	store.Objects
 	store.AccessKeys
+	store.Users
 }
 
 // row is one stored object of any kind and the document that it means.
@@ -193,18 +194,19 @@ func (a *Admin) Object(ctx context.Context, kind, name string) (ObjectDetail, er
 	return a.detailOf(ctx, r)
 }
 
-// RoleTenant returns whose a role is; "" = the platform's, or there is none of that name.
+// RoleTenant returns whose a role is and since when there is one of that name; "" = the
+// platform's, or there is none: what is older was another role's (RULES A5).
 //
 // Errors: countersign.Unavailable.
-func (a *Admin) RoleTenant(ctx context.Context, name string) (string, error) {
-	role, err := a.registry.Role(ctx, name)
+func (a *Admin) RoleTenant(ctx context.Context, name string) (tenant string, since time.Time, err error) {
+	role, err := a.store.Object(ctx, resource.KindRole, name)
 	if errors.Is(err, countersign.NotFound) {
-		return "", nil
+		return "", time.Time{}, nil
 	}
 	if err != nil {
-		return "", describe(err)
+		return "", time.Time{}, describe(err)
 	}
-	return role.Tenant, nil
+	return role.Tenant, role.CreatedAt, nil
 }
 
 // Objects lists the objects of a kind in order of name.
@@ -257,6 +259,9 @@ func (a *Admin) DeleteObject(ctx context.Context, actor Actor, kind, name string
 			return describeObject(kind, err)
 		}
 		if err := actor.mayDelete(r.target()); err != nil {
+			return err
+		}
+		if err := actor.mayTake(r); err != nil {
 			return err
 		}
 		if revision != AnyRevision && revision != r.revision {

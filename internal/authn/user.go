@@ -59,11 +59,17 @@ func (u *User) Membership(tenant string) (m Membership, ok bool) {
 	return Membership{}, false
 }
 
-// Roles returns the user's roles in the active tenant, with super-admin where that is one.
+// Roles returns the user's roles in the active tenant, with super-admin where that is one. In
+// a tenant that the request has named, a super-admin is what [policy.Rights.Within] leaves.
 func (u *User) Roles() []string {
 	m, _ := u.Membership(u.Tenant)
-	if !u.SuperAdmin {
+	switch {
+	case !u.SuperAdmin:
 		return m.Roles
+	case u.Hinted:
+		roles := append(slices.Clone(m.Roles), policy.RoleTenantAdmin)
+		slices.Sort(roles)
+		return slices.Compact(roles)
 	}
 	return append(slices.Clone(m.Roles), policy.RoleSuperAdmin)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/authn"
@@ -135,12 +136,12 @@ func (a *API) lookUp(ctx context.Context, q usersQuery) ([]iamclient.UserResult,
 			return nil, err
 		}
 	}
-	for i, found := range a.everywhere(ctx, directory.Email, q.Emails) {
+	for i, found := range a.everywhere(ctx, q.Tenant, directory.Email, q.Emails) {
 		if err := add(found, func(one *iamclient.UserResult) { one.Email = q.Emails[i] }); err != nil {
 			return nil, err
 		}
 	}
-	for i, found := range a.everywhere(ctx, directory.Username, q.Usernames) {
+	for i, found := range a.everywhere(ctx, q.Tenant, directory.Username, q.Usernames) {
 		if err := add(found, func(one *iamclient.UserResult) { one.Username = q.Usernames[i] }); err != nil {
 			return nil, err
 		}
@@ -227,17 +228,22 @@ func (a *API) upstreamSubjects(ctx context.Context, issuer string, subjects []st
 	if d := a.directoryOf(issuer); d != nil {
 		return d.Lookup(ctx, directory.Subject, subjects)
 	}
-	return a.everywhere(ctx, directory.Subject, subjects)
+	return a.everywhere(ctx, "", directory.Subject, subjects) // the local one knows none
 }
 
-// everywhere asks every directory. One that fails leaves what the others know.
-func (a *API) everywhere(ctx context.Context, field directory.Field, values []string) []directory.Result {
+// everywhere asks every directory. One that fails leaves what the others know. What a tenant
+// keeps of somebody here is no other's to see, a member of both or not (RULES A6).
+func (a *API) everywhere(ctx context.Context, tenant string, field directory.Field, values []string) []directory.Result {
 	all := make([]directory.Result, len(values))
 	if len(values) == 0 {
 		return all
 	}
 	for _, d := range a.directories {
+		local := a.local != nil && d == directory.Directory(a.local)
 		for i, found := range d.Lookup(ctx, field, values) {
+			if local && tenant != "" {
+				found.People = slices.DeleteFunc(slices.Clone(found.People), func(p directory.Person) bool { return p.Tenant != tenant })
+			}
 			all[i].People = append(all[i].People, found.People...)
 			if found.Err != nil {
 				all[i].Err = found.Err

@@ -2,6 +2,7 @@ package iam
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/countersign/countersign/internal/admin"
 	"github.com/countersign/countersign/internal/audit"
@@ -35,19 +36,26 @@ func (a *API) listSessions(r *http.Request, actor admin.Actor, in pageRequest) (
 		return answer{}, err
 	}
 	list := iamclient.SessionList{Items: []iamclient.Session{}}
-	tenants := make(map[string]string)
+	type ofRole struct {
+		tenant string
+		since  time.Time
+	}
+	roles := make(map[string]ofRole)
 	for _, e := range found.Events {
 		if e.Session == "" {
 			continue
 		}
-		tenant, known := tenants[e.Role]
+		role, known := roles[e.Role]
 		if !known {
-			if tenant, err = a.admin.RoleTenant(r.Context(), e.Role); err != nil {
+			if role.tenant, role.since, err = a.admin.RoleTenant(r.Context(), e.Role); err != nil {
 				return answer{}, err
 			}
-			tenants[e.Role] = tenant
+			roles[e.Role] = role
 		}
-		if !actor.May(policy.SessionsRead, tenant) || actor.Tenant != "" && actor.Tenant != tenant {
+		if !actor.SuperAdmin && e.Time.Before(role.since) {
+			continue // of another role that had the name, maybe another tenant's
+		}
+		if !actor.May(policy.SessionsRead, role.tenant) || actor.Tenant != "" && actor.Tenant != role.tenant {
 			continue
 		}
 		list.Items = append(list.Items, iamclient.Session{
