@@ -214,6 +214,10 @@ func TestRuleE6KeepSessions(t *testing.T) {
 			b := old.work(t)
 			ended := old.token(t, "document-service", b.secret, "parse-service").field(t, "access_token")
 			old.post(t, "/oauth2/revoke", "document-service", b.secret, url.Values{"token": {ended}})
+			code, err := old.admin.CreateLoginCode(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
 			saved := old.takeBackup(t)
 			if err := old.stop(); err != nil {
 				t.Fatal(err)
@@ -225,6 +229,10 @@ func TestRuleE6KeepSessions(t *testing.T) {
 			fresh := into.start(t, master)
 			if !fresh.active(t, b, b.token) || !fresh.lives(t, b.session) {
 				t.Error("what was to be kept is refused")
+			}
+			// A code may have been used since: it is good for no login, whatever is kept.
+			if _, err := fresh.admin.Login(t.Context(), code.Code, iamclient.Login{PublicKey: make([]byte, 32)}); !errors.Is(err, countersign.BadToken) {
+				t.Errorf("a login code from before: %v", err)
 			}
 			if fresh.active(t, b, ended) {
 				t.Error("what was revoked before the backup is active")
