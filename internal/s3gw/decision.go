@@ -2,6 +2,8 @@ package s3gw
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"strconv"
 
 	"github.com/countersign/countersign"
@@ -79,6 +81,10 @@ func (d *decision) record(ctx context.Context, status int, err error) {
 	}
 	if d.versioned != "" {
 		d.event.Detail += " version=" + d.versioned
+	}
+	if len(d.event.Target) > audit.MaxField { // it is cut there, and keys may begin alike
+		sum := sha256.Sum256([]byte(d.event.Target))
+		d.event.Detail += " target_sha256=" + hex.EncodeToString(sum[:])
 	}
 	if d.from != "" {
 		d.event.Detail += " source=" + d.from // the last one: a key may have spaces

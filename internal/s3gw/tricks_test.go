@@ -89,6 +89,22 @@ func TestReadsAreInTheLog(t *testing.T) {
 	}
 }
 
+// Keys that are longer than a field of an event, and begin alike, are told apart.
+func TestLongKeysAreToldApartInTheLog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.session(t, "all")
+	seen := make(map[string]bool)
+	for _, end := range []string{"1", "2", "3"} {
+		w.do(t, c, http.MethodPut, "/documents/"+strings.Repeat("a", 1000)+end, []byte("x")).want(t, 200, "")
+		e := w.event(t, "s3:PutObject")
+		seen[e.Target+e.Detail] = true
+	}
+	if len(seen) != 3 {
+		t.Errorf("%v", seen)
+	}
+}
+
 // A document that is announced and does not come takes no room.
 func TestVulnerability43AnnouncedDocumentsTakeNoMemory(t *testing.T) { //nolint:paralleltest // it measures what the process allocates
 	w := newWorld(t)
