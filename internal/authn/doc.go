@@ -4,7 +4,9 @@
 //   - a bearer: a service token of ours with the audience iam-service, verified in full
 //     by package verify with our own keys, and not revoked (RULES C4, E1);
 //   - the peer of the Unix socket, whose uid is exactly that of the server: the local
-//     administrator (RULES G1).
+//     administrator (RULES G1);
+//   - a login's proof, over this one request: an administrator at another machine (RULES G2,
+//     package loginproof).
 //
 // Headers win: a request that carries any Authorization or Service-Authorization header
 // is judged by it alone, also on the socket. So a program that passes somebody's token

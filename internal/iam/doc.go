@@ -8,6 +8,7 @@
 //   - resource kinds: as before, and services with the scope iam:apply (RULES G4).
 //   - machines: lookups, enrichment, reports, route policies. A service's token; a user's is
 //     refused.
+//   - everybody: POST /login, where a one-time code becomes a login, and how else one gets in.
 //
 // Every write needs If-Match (RULES G4). Every refusal is an audit event;
 // those of callers who proved nothing are counted together.
