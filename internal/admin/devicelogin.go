@@ -20,10 +20,13 @@ type DeviceLogin struct {
 }
 
 // DeviceLogins returns the issuers whose users may log in from a command line, in order of
-// name. What the user may do after that, the roles say that were assigned to them (RULES G2).
+// name: the platform's or, where one is named, that one. A tenant's is told to nobody who does
+// not ask for it: strangers would learn of tenants, and who has no issuer in mind would be sent
+// to one that some tenant's administrator chose (RULES A6). What the user may do after that, the
+// roles say that were assigned to them (RULES G2).
 //
 // Errors: countersign.Unavailable.
-func (a *Admin) DeviceLogins(ctx context.Context) (found []DeviceLogin, err error) {
+func (a *Admin) DeviceLogins(ctx context.Context, name string) (found []DeviceLogin, err error) {
 	page := store.Page{Limit: store.MaxLimit}
 	for {
 		objects, err := a.store.Objects(ctx, resource.KindIssuer, page)
@@ -31,6 +34,9 @@ func (a *Admin) DeviceLogins(ctx context.Context) (found []DeviceLogin, err erro
 			return nil, describe(err)
 		}
 		for _, o := range objects {
+			if name != "" && o.Name != name || name == "" && o.Tenant != "" {
+				continue
+			}
 			d, err := resource.FromSpec(o.Kind, o.Name, o.Tenant, o.Spec)
 			if err != nil || d.Issuer == nil || d.Issuer.DeviceLogin == nil {
 				continue // what can't be read lets nobody in

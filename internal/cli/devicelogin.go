@@ -81,9 +81,11 @@ func choose(ways iamclient.WaysToLogin, name string) (iamclient.DeviceIssuer, er
 		names = append(names, printable(d.Name))
 	}
 	switch {
+	case len(ways.Device) == 0 && name != "":
+		return iamclient.DeviceIssuer{}, usageError{"--issuer: no issuer of that name has device_login"}
 	case len(ways.Device) == 0:
 		return iamclient.DeviceIssuer{}, countersign.NewError(countersign.NotFound, countersign.ReasonObjectUnknown,
-			"no issuer of this server has device_login: log in by a code (countersign login-code on the server's machine)")
+			"no issuer of the platform has device_login: name a tenant's with --issuer, or log in by a code (countersign login-code on the server's machine)")
 	case name == "" && len(ways.Device) == 1:
 		return ways.Device[0], nil
 	}

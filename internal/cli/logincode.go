@@ -62,7 +62,7 @@ type loginCommand struct {
 	Context string `help:"The name to give to the server here." placeholder:"NAME" required:""`
 	Code    string `help:"The code of countersign login-code, or - for stdin. Default: it is asked for." placeholder:"CODE"`
 	Device  bool   `help:"Log in as yourself, at your own issuer, on any device."`
-	Issuer  string `help:"The Issuer document to log in with, for --device. Default: the only one that lets you." placeholder:"NAME"`
+	Issuer  string `help:"The Issuer document to log in with, for --device. Default: the only one of the platform that lets you." placeholder:"NAME"`
 }
 
 // Help implements kong.HelpProvider.
@@ -124,7 +124,7 @@ func (c *loginCommand) Run(ctx context.Context, p *Process) error {
 // device logs the user in at their own issuer, and asks the server who that is before
 // anything is kept.
 func (c *loginCommand) device(ctx context.Context, p *Process, client *iamclient.Client, server string) error {
-	ways, err := client.WaysToLogin(ctx)
+	ways, err := client.WaysToLogin(ctx, c.Issuer)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,11 @@ func (c *loginCommand) device(ctx context.Context, p *Process, client *iamclient
 	}
 	login := storedLogin{Server: server, User: &user}
 	source := &userSource{process: p, context: c.Context, login: login, device: device}
-	asUser, err := iamclient.New(iamclient.Config{BaseURL: server, HTTPClient: &http.Client{Transport: &bearerTransport{base: remoteTransport(), source: source}}})
+	asUser, err := iamclient.New(iamclient.Config{BaseURL: server, HTTPClient: &http.Client{
+		Transport: &bearerTransport{base: remoteTransport(), source: source},
+		// The token is for this server alone, as in remote.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}})
 	if err != nil {
 		return err
 	}

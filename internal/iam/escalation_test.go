@@ -206,3 +206,20 @@ func TestRuleA5SessionsOfARoleOfTheSameName(t *testing.T) {
 		t.Errorf("beta's sessions: %s", got.body)
 	}
 }
+
+// RULES A6: strangers hear of the platform's issuers alone, and nobody is sent to a tenant's
+// without having named it.
+func TestRuleA6LoginNamesNoTenantsIssuer(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, rigConfig{exposeReasons: true})
+	trap := newPeople(t, o.rig, "https://login.evil.example")
+	o.apply(t, o.ann, trap.document("a-company-login", "tenant: acme\ndevice_login: {client_id: c}\n")).want(t, 200)
+	o.as(t, "", "GET", "/login", "").want(t, 200, `{"device":[]}`)
+	o.configure(t, o.people.document("people", "device_login: {client_id: c}\n"))
+	if got := o.as(t, "", "GET", "/login", "").want(t, 200, "https://people.example"); strings.Contains(got.body, "evil") {
+		t.Errorf("told: %s", got.body)
+	}
+	o.as(t, "", "GET", "/login?issuer=a-company-login", "").want(t, 200, "https://login.evil.example")
+	o.as(t, "", "GET", "/login?issuer=nobody", "").want(t, 200, `{"device":[]}`)
+	o.as(t, "", "GET", "/login?tenant=acme", "").want(t, 400)
+}

@@ -68,15 +68,16 @@ func loginDocument(l store.Login) iamclient.LoggedIn {
 	return iamclient.LoggedIn{ID: l.ID, Label: l.Label, CreatedBy: l.CreatedBy, CreatedAt: l.CreatedAt, ExpiresAt: l.ExpiresAt}
 }
 
-// waysToLogin is GET /login: the issuers whose users may log in from a command line, for
-// everybody: who logs in is nobody yet, and a public client is no secret.
+// waysToLogin is GET /login: the issuers whose users may log in from a command line, the
+// platform's or the one of a name, for everybody: who logs in is nobody yet, and a public client is no secret.
 //
 // Source: RFC 8628 §3.1.
 func (a *API) waysToLogin(w http.ResponseWriter, r *http.Request) error {
-	if _, err := query(r); err != nil {
+	values, err := query(r, "issuer")
+	if err != nil {
 		return err
 	}
-	found, err := a.admin.DeviceLogins(r.Context())
+	found, err := a.admin.DeviceLogins(r.Context(), values.Get("issuer"))
 	if err != nil {
 		return err
 	}

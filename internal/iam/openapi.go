@@ -89,7 +89,7 @@ var operations = map[string]described{
 	"POST /admin/login-codes":   {summary: "Make a code for one login; on the server's own machine", who: "platform", out: iamclient.LoginCode{}, status: 201},
 	"GET /admin/logins":         {summary: "Logins of administrators at other machines", who: "platform", out: iamclient.LoginList{}},
 	"DELETE /admin/logins/{id}": {summary: "End a login", who: "platform", status: 204},
-	"GET /login":                {summary: "Whose users may log in from a command line", who: "everybody", out: iamclient.WaysToLogin{}},
+	"GET /login":                {summary: "Whose users may log in from a command line", who: "everybody", out: iamclient.WaysToLogin{}, query: []parameter{{"issuer", "string", "the name of one, also of a tenant's"}}},
 	"POST /login":               {summary: "Trade a code for a login", who: "public", in: iamclient.Login{}, out: iamclient.LoggedIn{}, status: 201},
 	"GET /admin/backup":         {summary: "A backup of the database", who: "platform", media: "application/gzip"},
 

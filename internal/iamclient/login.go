@@ -71,12 +71,17 @@ type DeviceIssuer struct {
 	Token string `json:"token"`
 }
 
-// WaysToLogin asks how users log in here; anybody may.
+// WaysToLogin asks how users log in here; anybody may. Without the name of an issuer those of
+// the platform are told.
 //
 // Errors: as [Client].
-func (c *Client) WaysToLogin(ctx context.Context) (WaysToLogin, error) {
+func (c *Client) WaysToLogin(ctx context.Context, issuer string) (WaysToLogin, error) {
 	var out WaysToLogin
-	err := c.do(ctx, call{method: http.MethodGet, path: "/login"}, &out)
+	query := url.Values{}
+	if issuer != "" {
+		query.Set("issuer", issuer)
+	}
+	err := c.do(ctx, call{method: http.MethodGet, path: "/login", query: query}, &out)
 	return out, err
 }
 
