@@ -57,7 +57,7 @@ fuzz:
 SEED   ?= 0
 OUTAGE ?= 60s
 faults:
-	COUNTERSIGN_TEST_OUTAGE=$(OUTAGE) $(GO) test -count=1 -timeout 30m ./test/replicas -full -seed $(SEED) $(if $(OPERATIONS),-operations $(OPERATIONS))
+	COUNTERSIGN_TEST_OUTAGE=$(OUTAGE) $(GO) test -v -count=1 -timeout 30m ./test/replicas -full -seed $(SEED) $(if $(OPERATIONS),-operations $(OPERATIONS))
 
 bench: build
 	scripts/bench.sh
