@@ -112,7 +112,7 @@ const (
 	ReasonProofHost           Reason = "proof_host"      // it is not for an STS that we ask
 	ReasonProofServerID       Reason = "proof_server_id" // it was not signed for us
 	ReasonProofReplayed       Reason = "proof_replayed"
-	ReasonLoginUnknown        Reason = "login_unknown" // an administrator's login, or the code for one, that is not good
+	ReasonLoginUnknown        Reason = "login_unknown"  // an administrator's login, or the code for one, that is not good
 	ReasonUpstreamReply       Reason = "upstream_reply" // somebody else's server answered what we don't believe
 	ReasonRegionDisabled      Reason = "region_disabled"
 	ReasonUpstreamUnavailable Reason = "upstream_unavailable"
