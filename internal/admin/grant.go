@@ -12,11 +12,34 @@ import (
 	"github.com/countersign/countersign/internal/store"
 )
 
+// mayProve decides whether the actor may say how a service proves itself, and so can be it: who
+// has not every permission of its tenant must hold its scopes, and opens neither the STS nor our
+// own API by it (RULES A7).
+func mayProve(actor Actor, s store.Service) error {
+	if actor.covers(policy.UserPermissions(), s.Tenant) {
+		return nil
+	}
+	for _, scope := range s.Scopes {
+		if !actor.holdsScope(scope) {
+			return notHeld(countersign.ReasonScopeNotGranted, "the service has the scope "+scope+", which you don't hold")
+		}
+	}
+	for _, audience := range s.Audiences {
+		if policy.SuperAdminAudience(audience) {
+			return notHeld(countersign.ReasonAudienceNotGranted, "the service has the audience "+audience+", which you don't hold")
+		}
+	}
+	return nil
+}
+
 // mayGrant decides whether the actor may give a service what it has over before; nil = it is
 // new (RULES A6, A7). lookup finds the service that an audience names; nil = there is none.
 func mayGrant(actor Actor, s store.Service, before *store.Service, lookup func(name string) (*resource.Document, error)) error {
 	var scopes, audiences []string
 	if before != nil {
+		if err := mayProve(actor, *before); err != nil {
+			return err
+		}
 		scopes, audiences = before.Scopes, before.Audiences
 	}
 	for _, scope := range s.Scopes {

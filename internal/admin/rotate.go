@@ -28,6 +28,9 @@ func (a *Admin) RotateSecret(ctx context.Context, actor Actor, name string, revi
 	var made ServiceDetail
 	var value countersign.Secret
 	err := a.update(ctx, c, revision, func(ctx context.Context, tx store.Tx, s *store.Service) error {
+		if err := mayProve(actor, *s); err != nil {
+			return err
+		}
 		old, err := tx.ClientSecrets(ctx, s.UID)
 		if err != nil {
 			return err

@@ -223,3 +223,24 @@ func TestRuleA6LoginNamesNoTenantsIssuer(t *testing.T) {
 	o.as(t, "", "GET", "/login?issuer=nobody", "").want(t, 200, `{"device":[]}`)
 	o.as(t, "", "GET", "/login?tenant=acme", "").want(t, 400)
 }
+
+// RULES A7: who may write services, and nothing else, takes over none that holds more: neither
+// by a new secret nor by a proof of their own. A tenant's administrator may.
+func TestRuleA7NobodyTakesOverAServiceThatHoldsMore(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, rigConfig{exposeReasons: true})
+	o.configure(t, "kind: UserRole\nname: dev\npermissions: [services.read, services.write]\n")
+	dev := o.member(t, o.people, "dev", "dev")
+	for name, rest := range map[string]string{
+		"people-bff": "scopes: [s2s:internal]\naudiences: [iam-service]\n", "deployer": "scopes: [iam:apply]\naudiences: [iam-service]\n",
+		"orders": "scopes: [orders:read]\n", "storage": "audiences: [sts]\n",
+	} {
+		document := "kind: Service\nname: " + name + "\ntenant: acme\n" + rest
+		o.configure(t, document)
+		o.as(t, dev, "POST", "/admin/services/"+name+"/rotate", "", "If-Match", "*").want(t, 403)
+		o.apply(t, dev, document+"trust: [{oidc: {issuer: people, subject_conditions: [dev]}}]\n").want(t, 403)
+		o.as(t, o.ann, "POST", "/admin/services/"+name+"/rotate", "", "If-Match", "*").want(t, 200)
+	}
+	o.configure(t, "kind: Service\nname: plain\ntenant: acme\naudiences: [orders]\n")
+	o.as(t, dev, "POST", "/admin/services/plain/rotate", "", "If-Match", "*").want(t, 200)
+}
