@@ -116,6 +116,23 @@ func startNginx(folder, name, origin string, fast bool) (*process, error) {
 	return serve(nil, address, program, "-e", "stderr", "-c", conf, "-p", home)
 }
 
+// startProxies starts programs of Go's standard library that pass requests on and do nothing
+// else: the floor of a gateway that is written in Go. program "" = without them.
+func startProxies(program, origin string) (map[string]*process, error) {
+	started := make(map[string]*process)
+	if program == "" {
+		return started, nil
+	}
+	for name, args := range map[string][]string{"httputil.ReverseProxy": nil, "bare net/http": {"-bare"}} {
+		p, err := start(nil, program, append(args, "-proxy", origin)...)
+		if err != nil {
+			return started, err
+		}
+		started[name] = p
+	}
+	return started, nil
+}
+
 // putObject writes an object past every proxy.
 func putObject(origin, key string, size int) error {
 	body := make([]byte, size)

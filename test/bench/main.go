@@ -15,7 +15,7 @@ import (
 )
 
 type options struct {
-	binary, floor, peer, only, versity string
+	binary, floor, peer, only, rows, versity string
 	seconds, rounds, services          int
 }
 
@@ -25,6 +25,7 @@ func main() {
 	flag.StringVar(&o.floor, "floor", "", "the floor program")
 	flag.StringVar(&o.peer, "oidc-provider", "", "the folder with oidc-provider installed; empty = without it")
 	flag.StringVar(&o.only, "only", "", "one part: tokens, sts, sessions, aws, verify, start, agent, control, postgres, revocation, gateway or million")
+	flag.StringVar(&o.rows, "rows", "", "with -only gateway: the rows whose name has this text; empty = all")
 	flag.StringVar(&o.versity, "versitygw", "", "the S3 server that is the gateway's origin")
 	flag.IntVar(&o.seconds, "seconds", 4, "length of one measurement")
 	flag.IntVar(&o.services, "services", 1_000_000, "how many services are many")

@@ -3,7 +3,8 @@
 // token it signs a JWT-sized payload with ES256; for a role that is assumed, with -verify,
 // it verifies the signature of the JWT that the request brings and seals a session. Unless
 // -sign-only it appends 400 bytes to a file and waits until they are on disk; requests that
-// arrive meanwhile share one fsync.
+// arrive meanwhile share one fsync. For the S3 gateway, with -proxy, it passes requests on to
+// an origin and does nothing else.
 package main
 
 import (
@@ -29,13 +30,15 @@ func main() {
 	signOnly := flag.Bool("sign-only", false, "do not append")
 	path := flag.String("file", "", "the file to append to")
 	verify := flag.String("verify", "", "a public key (PEM): verify a JWT and seal a session, instead of signing")
+	proxy := flag.String("proxy", "", "a URL: pass every request on to it, instead of signing")
+	bare := flag.Bool("bare", false, "with -proxy: without the reverse proxy of the standard library")
 	flag.Parse()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		log.Fatal(err)
 	}
 	f := floor{key: key}
-	if !*signOnly {
+	if !*signOnly && *proxy == "" {
 		file, err := os.OpenFile(*path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 		if err != nil {
 			log.Fatal(err)
@@ -49,6 +52,11 @@ func main() {
 	var handler http.Handler = &f
 	if *verify != "" {
 		if handler, err = newAssumer(*verify, f.log); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if *proxy != "" {
+		if handler, err = newProxy(*proxy, *bare); err != nil {
 			log.Fatal(err)
 		}
 	}
