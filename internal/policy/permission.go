@@ -123,7 +123,9 @@ func checkActions(path string, actions []string) (problems []PermissionProblem) 
 	return problems
 }
 
-// checkBucket checks a bucket's name, in which templates may be open.
+// checkBucket checks a bucket's name, in which templates may be open. It takes S3's form, of
+// which no bucket here uses the dots: session policies are written by AWS's rules too, and a
+// permission for a bucket that is not there gives nothing.
 func checkBucket(text string, open bool) (problem string) {
 	plain, problem := closed(text, open)
 	switch {
