@@ -83,7 +83,7 @@ func (d *Dir) completeMultipartUpload(ctx context.Context, r *s3api.Request) (*s
 		ChecksumType          string `xml:",omitempty"`
 		sums
 	}{
-		Xmlns: xmlns, Location: "/" + d.bucket + "/" + escape(u.Key), Bucket: d.bucket, Key: u.Key, ETag: quoted(rec.ETag),
+		Xmlns: xmlns, Location: "/" + d.bucket + "/" + s3api.EscapeKey(u.Key), Bucket: d.bucket, Key: u.Key, ETag: quoted(rec.ETag),
 		ChecksumType: rec.SumType, sums: sumsOf(rec.Algorithm, rec.Sum),
 	})
 }

@@ -78,7 +78,7 @@ func (rec *record) takeHeaders(h http.Header) error {
 	for _, name := range storedHeaders {
 		value := h.Get(name)
 		if name == "Content-Encoding" {
-			value = withoutChunked(value)
+			value = s3api.WithoutChunked(value)
 		}
 		if !utf8.ValidString(value) {
 			return refuse(s3api.InvalidArgument, "The header "+name+" is not UTF-8.")
@@ -126,17 +126,6 @@ func (rec *record) class() string {
 		return "STANDARD"
 	}
 	return rec.Class
-}
-
-// withoutChunked takes away the coding of the way here: it is no property of the object.
-func withoutChunked(value string) string {
-	var left []string
-	for each := range strings.SplitSeq(value, ",") {
-		if each = strings.TrimSpace(each); each != "" && !strings.EqualFold(each, "aws-chunked") {
-			left = append(left, each)
-		}
-	}
-	return strings.Join(left, ", ")
 }
 
 // headers are those of an object in an answer to GET and HEAD.

@@ -4,49 +4,36 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/countersign/countersign/internal/s3api"
 )
 
 const (
-	maxKeyBytes     = 1024
 	maxSegmentBytes = 255
 	// maxSegments bounds the work that a key makes: every folder on its way is looked at.
 	maxSegments = 100
 )
 
-// checkKey refuses a key that has no one place in a folder (RULES F6). Only the last segment
-// may be empty: "folder/" is how clients of S3 make a folder.
+// checkKey refuses a key that has no one place in a folder (RULES F6): beside what no key has
+// everywhere, what file systems do not take.
 func checkKey(key string) error {
-	if len(key) > maxKeyBytes {
-		return refuse(s3api.KeyTooLong, "Your key is too long.")
+	if err := s3api.CheckKey(key); err != nil {
+		return err //nolint:wrapcheck // it is in S3's words
 	}
-	return checkPath(strings.TrimSuffix(key, "/"))
-}
-
-func isPath(text string) bool { return checkPath(text) == nil }
-
-func checkPath(path string) error {
-	switch {
-	case !utf8.ValidString(path):
-		return refuse(s3api.InvalidArgument, "The key is not UTF-8.")
-	case strings.ContainsAny(path, "\x00\\"):
-		return refuse(s3api.InvalidArgument, `The key holds NUL or "\".`)
-	}
+	path := strings.TrimSuffix(key, "/")
 	if strings.Count(path, "/") >= maxSegments {
 		return refuse(s3api.KeyTooLong, "The key has more than 100 segments.")
 	}
 	for segment := range strings.SplitSeq(path, "/") {
-		switch {
-		case segment == "" || segment == "." || segment == "..":
-			return refuse(s3api.InvalidArgument, `The key has an empty segment, "." or "..".`)
-		case len(segment) > maxSegmentBytes:
+		if len(segment) > maxSegmentBytes {
 			return refuse(s3api.KeyTooLong, "A segment of the key is longer than 255 bytes.")
 		}
 	}
 	return nil
 }
+
+// isPath reports whether there are keys of that path, without a slash at its end.
+func isPath(text string) bool { return !strings.HasSuffix(text, "/") && checkKey(text) == nil }
 
 // checkVersion refuses every version but the only one that there is.
 func checkVersion(query url.Values) error {

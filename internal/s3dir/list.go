@@ -45,26 +45,11 @@ func parseListing(query url.Values, maxName string) (listing, error) {
 	switch query.Get("encoding-type") {
 	case "":
 	case "url":
-		l.encode = escape
+		l.encode = s3api.EscapeKey
 	default:
 		return l, refuse(s3api.InvalidArgument, "Invalid Encoding Method specified in Request.")
 	}
 	return l, nil
-}
-
-// escape is encoding-type=url: what is not unreserved and not "/" as %XX.
-func escape(text string) string {
-	var out strings.Builder
-	for i := range len(text) {
-		c := text[i]
-		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-_.~/*", c) >= 0 {
-			out.WriteByte(c)
-			continue
-		}
-		const digits = "0123456789ABCDEF"
-		out.Write([]byte{'%', digits[c>>4], digits[c&15]})
-	}
-	return out.String()
 }
 
 // list goes through the keys until it has enough, and one step on, to know if there is more.

@@ -39,7 +39,7 @@ func TestRuleF6KeysWithoutOnePlaceAreRefused(t *testing.T) {
 			t.Errorf("DeleteObjects %q: %s", key, a.body)
 		}
 	}
-	refused(t, d, request(s3api.PutObject, strings.Repeat("k", maxKeyBytes+1), nil), s3api.KeyTooLong)
+	refused(t, d, request(s3api.PutObject, strings.Repeat("k", s3api.MaxKeyBytes+1), nil), s3api.KeyTooLong)
 	refused(t, d, request(s3api.PutObject, strings.Repeat("k", maxSegmentBytes+1), nil), s3api.KeyTooLong)
 	refused(t, d, request(s3api.PutObject, strings.Repeat("k/", maxSegments)+"k", nil), s3api.KeyTooLong)
 	left, err := os.ReadDir(folder)

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+
+	"github.com/countersign/countersign/internal/s3api"
 )
 
 const (
@@ -149,7 +151,7 @@ type filter struct {
 
 // filter cuts what is known of the keys down to names in the folder; false = none can be.
 func (w *walker) filter(l *level) (filter, bool) {
-	f := filter{level: l, maxBytes: maxKeyBytes - len(l.prefix)}
+	f := filter{level: l, maxBytes: s3api.MaxKeyBytes - len(l.prefix)}
 	if len(w.prefix) > len(l.prefix) {
 		f.prefix = w.prefix[len(l.prefix):] // the walker is in folders that lead to it only
 	}

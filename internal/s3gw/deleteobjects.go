@@ -135,7 +135,7 @@ func (e *exchange) decideEach(asked []deleteObject) (allowed []deleteObject, fai
 		for _, group := range e.needs {
 			may = may && e.caller.allows(group.action, t.bucket, o.Key)
 		}
-		err := checkKey(o.Key)
+		err := keyError(s3api.CheckKey(o.Key))
 		switch {
 		case err != nil:
 			refused, _ := errors.AsType[*s3api.Error](err)

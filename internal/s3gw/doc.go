@@ -21,7 +21,7 @@
 //
 // There is one form of a key: the bytes behind the first slash of the path, decoded once.
 // They are authorised, forwarded and audited. What another program could read as another
-// key is refused with InvalidArgument for every origin, the table is at [checkKey].
+// key is refused with InvalidArgument for every origin, the table is at [s3api.CheckKey].
 //
 // # What it does not do
 //

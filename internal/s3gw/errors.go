@@ -157,7 +157,7 @@ func (g *Gateway) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	}
 	id := web.RequestID(r.Context())
 	g.writeXML(w, wire.status, &errorBody{
-		Code: wire.code, Message: message, Resource: cut(r.URL.Path, maxKeyBytes), RequestID: id, HostID: hostID,
+		Code: wire.code, Message: message, Resource: cut(r.URL.Path, s3api.MaxKeyBytes), RequestID: id, HostID: hostID,
 	})
 }
 

@@ -54,11 +54,8 @@ func Resolve(r *http.Request, domain string) (Resolved, error) {
 	return found, err
 }
 
-// CheckKey, CheckDocument and ParseCopySource are as they are.
-var (
-	CheckKey      = checkKey
-	CheckDocument = checkDocument
-)
+// CheckDocument and ParseCopySource are as they are.
+var CheckDocument = checkDocument
 
 // WireErrorOf returns the status and the code of an error.
 func WireErrorOf(err error) (int, string) {

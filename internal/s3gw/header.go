@@ -118,7 +118,7 @@ func (o *operation) takeHeaders(h http.Header) (http.Header, []headerGroup, erro
 			continue
 		}
 		if name == "Content-Encoding" {
-			if value = withoutChunked(value); value == "" {
+			if value = s3api.WithoutChunked(value); value == "" {
 				continue
 			}
 		}
@@ -161,23 +161,6 @@ func oneValue(name string, values []string) (string, error) {
 		return strings.Join(values, ","), nil
 	}
 	return "", refuse(s3api.InvalidRequest, countersign.ReasonHeaderDuplicated, "The header "+name+" comes more than once")
-}
-
-// withoutChunked takes aws-chunked off a Content-Encoding: it is how the body is sent, not
-// what is kept.
-//
-// Source: Amazon S3 API reference, "Signature calculations … in multiple chunks".
-func withoutChunked(value string) string {
-	if !strings.Contains(strings.ToLower(value), "aws-chunked") {
-		return value
-	}
-	var rest []string
-	for token := range strings.SplitSeq(value, ",") {
-		if token = strings.TrimSpace(token); token != "" && !strings.EqualFold(token, "aws-chunked") {
-			rest = append(rest, token)
-		}
-	}
-	return strings.Join(rest, ",")
 }
 
 // The headers of an answer that are passed on: what S3 documents, and nothing of one hop.

@@ -46,8 +46,8 @@ const (
 type operation struct {
 	name s3api.Operation
 
-	// method, shape, selector and copies recognise it. The selector is the one parameter of
-	// selectors that the query has; "" = none. copies: the header x-amz-copy-source is there.
+	// method, shape, selector and copies recognise it. The selector is the one
+	// subresource that the query has; "" = none. copies: the header x-amz-copy-source is there.
 	method   string
 	shape    shape
 	selector string
@@ -236,20 +236,6 @@ var readParameters = []string{
 	"response-cache-control", "response-content-disposition", "response-content-encoding",
 	"response-content-language", "response-content-type", "response-expires",
 }
-
-// selectors are the parameters that say what a request is about. A request has one of them
-// at most: a program behind us could follow the other (RULES F1). The unserved ones are
-// here too, so that they are told from mistakes.
-//
-// Source: Amazon S3 API reference.
-var selectors = setOf(
-	"acl", "attributes", "delete", "legal-hold", "list-type", "location", "retention", "tagging", "uploadId", "uploads", "versions",
-
-	"abac", "accelerate", "analytics", "annotation", "annotations", "append", "cors", "encryption", "events", "intelligent-tiering", "inventory",
-	"lifecycle", "logging", "metadataConfiguration", "metadataInventoryTable", "metadataJournalTable", "metadataTable", "metrics", "notification",
-	"object-lock", "ownershipControls", "policy", "policyStatus", "publicAccessBlock", "renameObject", "replication", "requestPayment", "restore",
-	"select", "session", "torrent", "versioning", "website",
-)
 
 func setOf(names ...string) map[string]bool {
 	set := make(map[string]bool, len(names))

@@ -99,7 +99,7 @@ func (t *target) readPath(r *http.Request, domain string) (shape, error) {
 		return object, errKey("The path is not encoded correctly")
 	}
 	t.key = key
-	return object, checkKey(key)
+	return object, keyError(s3api.CheckKey(key))
 }
 
 func errBucketName() error {
@@ -110,7 +110,7 @@ func errBucketName() error {
 func (t *target) find(r *http.Request, about shape, form web.Form) error {
 	selector := ""
 	for _, p := range form.Params() {
-		if !selectors[p.Name] {
+		if !s3api.IsSubresource(p.Name) {
 			continue
 		}
 		if selector != "" {
@@ -162,7 +162,7 @@ func (t *target) take(form web.Form) error {
 			return refuse(s3api.InvalidArgument, countersign.ReasonParameterMissing, "The query lacks "+name)
 		}
 	}
-	return checkPrefix(t.query.Get("prefix"))
+	return keyError(s3api.CheckKeyStart(t.query.Get("prefix")))
 }
 
 // authParameters are those of a presigned URL, in the one spelling that package sigv4 takes.
@@ -191,7 +191,7 @@ func checkParameter(p web.Param) error {
 	case "encoding-type":
 		bad = p.Value != "url" && p.Value != ""
 	default:
-		bad = strings.ContainsFunc(p.Value, isControl)
+		bad = strings.ContainsFunc(p.Value, s3api.IsControl)
 	}
 	if bad {
 		return refuse(s3api.InvalidArgument, countersign.ReasonParameterInvalid, "The parameter "+p.Name+" is not valid")
@@ -237,7 +237,7 @@ func parseCopySource(values []string) (s source, err error) {
 	if s.bucket, s.key, found = strings.Cut(path, "/"); !found || s.key == "" || !validBucket(s.bucket) {
 		return source{}, errCopySource()
 	}
-	return s, checkKey(s.key)
+	return s, keyError(s3api.CheckKey(s.key))
 }
 
 func errCopySource() error {

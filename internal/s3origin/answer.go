@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/countersign/countersign"
@@ -44,10 +43,10 @@ func (o *Origin) answer(c *call, e *exchange) (*s3api.Response, error) {
 	}
 	if codings := resp.Header["Content-Encoding"]; codings != nil {
 		// Some stores keep what was about the request's framing.
-		if codings = withoutChunked(codings); len(codings) == 0 {
+		if coding := s3api.WithoutChunked(codings...); coding == "" {
 			delete(resp.Header, "Content-Encoding")
 		} else {
-			resp.Header["Content-Encoding"] = []string{strings.Join(codings, ",")}
+			resp.Header["Content-Encoding"] = []string{coding}
 		}
 	}
 	switch {

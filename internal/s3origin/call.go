@@ -38,7 +38,7 @@ func (o *Origin) call(r *s3api.Request) (*call, error) {
 		if err := checkKey(o.store.Prefix, r.Key); err != nil {
 			return nil, err
 		}
-		c.path = string(appendEscaped(appendEscaped([]byte(o.path), o.store.Prefix, true), r.Key, true))
+		c.path = string(s3api.AppendEscaped(s3api.AppendEscaped([]byte(o.path), o.store.Prefix, true), r.Key, true))
 	} else if len(o.path) > 1 {
 		c.path = strings.TrimSuffix(o.path, "/")
 	}
@@ -96,10 +96,8 @@ func (o *Origin) query(r *s3api.Request, op operation) (url.Values, error) {
 	if op.ofKey || op.answer == nil || op.method != http.MethodGet {
 		return r.Query, nil
 	}
-	for _, name := range append([]string{"prefix"}, prefixed...) {
-		if err := checkStart(o.store.Prefix, r.Query.Get(name)); err != nil {
-			return nil, err
-		}
+	if err := checkStarts(o.store.Prefix, r.Query); err != nil {
+		return nil, err
 	}
 	if o.store.Prefix == "" {
 		return r.Query, nil
@@ -162,9 +160,9 @@ func (o *Origin) copySource(from *s3api.Source) (string, error) {
 	if err := checkKey(source.store.Prefix, from.Key); err != nil {
 		return "", err
 	}
-	name := "/" + source.store.Bucket + "/" + escapeKey(source.store.Prefix+from.Key)
+	name := "/" + source.store.Bucket + "/" + s3api.EscapeKey(source.store.Prefix+from.Key)
 	if from.VersionID != "" {
-		name += "?versionId=" + string(appendEscaped(nil, from.VersionID, false))
+		name += "?versionId=" + string(s3api.AppendEscaped(nil, from.VersionID, false))
 	}
 	return name, nil
 }
@@ -224,11 +222,11 @@ func (c *call) frame() error {
 	if p.checksum != "" && p.value != "" {
 		c.header[http.CanonicalHeaderKey(p.checksum)] = []string{p.value}
 	}
-	codings := withoutChunked(c.header["Content-Encoding"])
+	coding := s3api.WithoutChunked(c.header["Content-Encoding"]...)
 	delete(c.header, "Content-Encoding")
 	c.length = p.length
 	if p.chunks.Form != "" {
-		codings = append([]string{"aws-chunked"}, codings...)
+		coding = strings.TrimSuffix("aws-chunked,"+coding, ",")
 		c.header["X-Amz-Decoded-Content-Length"] = []string{strconv.FormatInt(p.length, 10)}
 		if p.chunks.Trailer != "" {
 			c.header["X-Amz-Trailer"] = []string{p.chunks.Trailer}
@@ -238,25 +236,13 @@ func (c *call) frame() error {
 			return countersign.WrapError(countersign.Internal, "", "", err)
 		}
 	}
-	if len(codings) > 0 {
-		c.header["Content-Encoding"] = []string{strings.Join(codings, ",")}
+	if coding != "" {
+		c.header["Content-Encoding"] = []string{coding}
 	}
 	if p.length >= expectFrom {
 		c.header["Expect"] = []string{"100-continue"}
 	}
 	return nil
-}
-
-// withoutChunked takes aws-chunked out of lists of codings: the body was decoded.
-func withoutChunked(lists []string) (rest []string) {
-	for _, list := range lists {
-		for coding := range strings.SplitSeq(list, ",") {
-			if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "aws-chunked") {
-				rest = append(rest, coding)
-			}
-		}
-	}
-	return rest
 }
 
 // sign returns the request, signed.

@@ -18,12 +18,11 @@ func (o *Origin) SetTimeouts(header, stall time.Duration) {
 // SetPatience changes how long a slow answer is waited for.
 func (o *Origin) SetPatience(patience time.Duration) { o.patience = patience }
 
-// CutPrefix, EncodeQuery and EscapeKey are what their names say.
+// CutPrefix, CheckPrefix and CheckKey are what their names say.
 var (
 	CutPrefix   = cutPrefix
 	CheckPrefix = checkPrefix
 	CheckKey    = checkKey
-	EscapeKey   = escapeKey
 )
 
 // MaxOrigins bounds a pool.

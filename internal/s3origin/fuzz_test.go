@@ -29,7 +29,7 @@ func FuzzCutPrefix(f *testing.F) {
 		for _, rules := range []struct {
 			encode func(string) string
 			decode func(string) (string, error)
-		}{{url.QueryEscape, url.QueryUnescape}, {url.PathEscape, url.PathUnescape}, {s3origin.EscapeKey, url.PathUnescape}} {
+		}{{url.QueryEscape, url.QueryUnescape}, {url.PathEscape, url.PathUnescape}, {s3api.EscapeKey, url.PathUnescape}} {
 			encoded := rules.encode(prefix + key)
 			rest, ok := s3origin.CutPrefix(encoded, prefix)
 			if decoded, err := rules.decode(rest); !ok || err != nil || decoded != key {
@@ -59,7 +59,7 @@ func FuzzKey(f *testing.F) {
 		if key == "" || s3origin.CheckKey("team/", key) != nil {
 			return
 		}
-		escaped := s3origin.EscapeKey("team/" + key)
+		escaped := s3api.EscapeKey("team/" + key)
 		u := url.URL{Path: "/team/" + key, RawPath: "/" + escaped}
 		if u.EscapedPath() != "/"+escaped {
 			t.Errorf("%q would be sent as %s", key, u.EscapedPath())

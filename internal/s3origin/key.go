@@ -4,40 +4,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/countersign/countersign/internal/s3api"
 )
-
-// maxKeyBytes is S3's limit, of the key that the store sees.
-//
-// Source: Amazon S3 User Guide, "Naming Amazon S3 objects".
-const maxKeyBytes = 1024
-
-// unreserved are the bytes that SigV4 never encodes: RFC 3986 §2.3.
-var unreserved = func() (table [256]bool) {
-	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~") {
-		table[c] = true
-	}
-	return table
-}()
-
-const upperHex = "0123456789ABCDEF"
-
-// appendEscaped gives a key, or a value of the query, its one spelling: every byte that is
-// not unreserved is encoded, but slashes where they are kept.
-func appendEscaped(out []byte, text string, slashes bool) []byte {
-	for i := range len(text) {
-		if c := text[i]; unreserved[c] || slashes && c == '/' {
-			out = append(out, c)
-		} else {
-			out = append(out, '%', upperHex[c>>4], upperHex[c&15])
-		}
-	}
-	return out
-}
-
-func escapeKey(key string) string { return string(appendEscaped(nil, key, true)) }
 
 // encodeQuery writes parameters in order of their names.
 func encodeQuery(query url.Values) string {
@@ -55,42 +24,36 @@ func encodeQuery(query url.Values) string {
 			if len(out) > 0 {
 				out = append(out, '&')
 			}
-			out = append(appendEscaped(out, name, false), '=')
-			out = appendEscaped(out, value, false)
+			out = append(s3api.AppendEscaped(out, name, false), '=')
+			out = s3api.AppendEscaped(out, value, false)
 		}
 	}
 	return string(out)
 }
 
-// checkKey refuses what two stores could take for two different objects.
+// checkKey is [s3api.CheckKey] for the key that the store sees.
 func checkKey(prefix, key string) error {
-	switch {
-	case len(prefix)+len(key) > maxKeyBytes:
+	if len(prefix)+len(key) > s3api.MaxKeyBytes {
 		return &s3api.Error{Code: s3api.KeyTooLong, Message: "the key is too long"}
-	case !utf8.ValidString(key) || strings.IndexByte(key, 0) >= 0:
-		return &s3api.Error{Code: s3api.InvalidArgument, Message: "the key is no text in UTF-8"}
-	case hasDots(key):
-		return &s3api.Error{Code: s3api.InvalidArgument, Message: "the key has a segment . or .."}
 	}
-	return nil
+	return s3api.CheckKey(key) //nolint:wrapcheck // it is in S3's words
 }
 
-// checkStart refuses the start of a key that has what checkKey refuses. Its last segment is
-// not whole: .. may be the start of ..name.
-func checkStart(prefix, start string) error {
-	return checkKey(prefix, start[:strings.LastIndexByte(start, '/')+1]+strings.TrimLeft(start[strings.LastIndexByte(start, '/')+1:], "."))
-}
-
-func hasDots(key string) bool {
-	if !strings.Contains(key, ".") {
-		return false
+// checkStarts holds what a list starts with, and goes on behind, against the rules of keys.
+func checkStarts(prefix string, query url.Values) error {
+	if err := s3api.CheckKeyStart(query.Get("prefix")); err != nil {
+		return err //nolint:wrapcheck // it is in S3's words
 	}
-	for segment := range strings.SplitSeq(key, "/") {
-		if segment == "." || segment == ".." {
-			return true
+	for _, name := range append([]string{"prefix"}, prefixed...) {
+		value := query.Get(name)
+		if len(prefix)+len(value) > s3api.MaxKeyBytes {
+			return &s3api.Error{Code: s3api.KeyTooLong, Message: "the " + name + " is too long"}
+		}
+		if err := s3api.CheckMarker(value); err != nil {
+			return err //nolint:wrapcheck // it is in S3's words
 		}
 	}
-	return false
+	return nil
 }
 
 // checkPrefix holds the prefix of a configuration against what is a folder of keys.
@@ -98,9 +61,7 @@ func checkPrefix(prefix string) error {
 	if prefix == "" {
 		return nil
 	}
-	if len(prefix) > maxKeyBytes/2 || !utf8.ValidString(prefix) || strings.ContainsRune(prefix, '\\') ||
-		strings.ContainsFunc(prefix, func(c rune) bool { return c < ' ' || c == 0x7f }) ||
-		!strings.HasSuffix(prefix, "/") || strings.HasPrefix(prefix, "/") || strings.Contains(prefix, "//") || hasDots(prefix) {
+	if len(prefix) > s3api.MaxKeyBytes/2 || !strings.HasSuffix(prefix, "/") || s3api.CheckKey(prefix) != nil {
 		return invalid(`the prefix of an origin ends in / and does not start so, has at most 512 bytes, no segments that are empty, . or .., and no \ and control characters`)
 	}
 	return nil

@@ -76,17 +76,6 @@ var operations = map[s3api.Operation]operation{
 	s3api.AbortMultipartUpload:    {method: http.MethodDelete, selectors: []string{"uploadId"}, ofKey: true, silent: true},
 }
 
-// selectors are all parameters that name an operation, of those that are served and of
-// others. One that does not belong to the operation would make the store do another one.
-//
-// Source: Amazon S3 API reference, "Actions".
-var selectors = []string{
-	"accelerate", "acl", "analytics", "attributes", "cors", "delete", "encryption", "intelligent-tiering", "inventory", "legal-hold",
-	"lifecycle", "list-type", "location", "logging", "metadataConfiguration", "metadataTable", "metrics", "notification", "object-lock",
-	"ownershipControls", "policy", "policyStatus", "publicAccessBlock", "renameObject", "replication", "requestPayment", "restore",
-	"retention", "select", "select-type", "session", "tagging", "torrent", "uploadId", "uploads", "versioning", "versions", "website",
-}
-
 // ids are the parameters that some stores make a part of a path.
 var ids = map[string]bool{"uploadId": true, "versionId": true}
 
@@ -102,10 +91,8 @@ func find(r *s3api.Request) (operation, error) {
 	for _, name := range op.selectors {
 		fits = fits && r.Query.Has(name)
 	}
-	for _, name := range selectors {
-		fits = fits && (!r.Query.Has(name) || slices.Contains(op.selectors, name))
-	}
 	for name, values := range r.Query {
+		fits = fits && (!s3api.IsSubresource(name) || slices.Contains(op.selectors, name))
 		fits = fits && len(values) == 1 && (!ids[name] || s3api.ValidID(values[0]))
 	}
 	fits = fits && (r.Source == nil || r.Source.VersionID == "" || s3api.ValidID(r.Source.VersionID))

@@ -109,9 +109,7 @@ func New(cfg OriginConfig) (*Origin, error) {
 
 // isBucket: the name becomes a segment of a path, or the start of a host.
 func isBucket(name string) bool {
-	return len(name) >= 3 && len(name) <= 255 && name[0] != '.' && !strings.ContainsFunc(name, func(c rune) bool {
-		return c >= 0x80 || !unreserved[c] || c == '~'
-	})
+	return len(name) >= 3 && len(name) <= 255 && name[0] != '.' && s3api.EscapeKey(name) == name && !strings.ContainsAny(name, "/~")
 }
 
 // Do implements s3api.Origin. A copy is carried out by the store, where source and target

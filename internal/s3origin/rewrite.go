@@ -117,7 +117,7 @@ func (o *Origin) change(r role, request *s3api.Request) change {
 	case keyAsked:
 		return always(request.Key)
 	case urlOfKey:
-		return always(o.url + "/" + o.bucket + "/" + escapeKey(request.Key))
+		return always(o.url + "/" + o.bucket + "/" + s3api.EscapeKey(request.Key))
 	case tokenEchoed:
 		return always(request.Query.Get("continuation-token"))
 	case tokenNext:
