@@ -41,7 +41,7 @@ type storedPart struct {
 // completeMultipartUpload answers CompleteMultipartUpload. The parts are put together in a
 // file of its own, by the kernel where it can; then one rename makes an object of it. When
 // that was the last thing that happened before a crash, the upload is there too, and can be
-// completed or aborted again.
+// completed or aborted again. Who completes what another one is completing waits for that.
 //
 // Source: Amazon S3 API reference, CompleteMultipartUpload.
 func (d *Dir) completeMultipartUpload(ctx context.Context, r *s3api.Request) (*s3api.Response, error) {
@@ -57,6 +57,11 @@ func (d *Dir) completeMultipartUpload(ctx context.Context, r *s3api.Request) (*s
 	if err := parseXML(r, "CompleteMultipartUpload", &document); err != nil {
 		return nil, err
 	}
+	unlock, err := d.lockUpload(ctx, u.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	parts, err := d.chosenParts(ctx, u, document.Parts)
 	if err != nil {
 		return nil, err
@@ -261,6 +266,7 @@ func (d *Dir) assemble(ctx context.Context, u *upload, rec *record, parts []stor
 	if err := d.dropUpload(u.ID); err != nil {
 		return unusable("the upload can't be removed", err)
 	}
+	d.uploads.ended()
 	d.removeDropped(u.ID)
 	return nil
 }

@@ -57,6 +57,8 @@ type Dir struct {
 	now    func() time.Time
 	locks  locks
 	known  *known
+	// uploads are those under way.
+	uploads underWay
 	// chunk is chunkMax; a test has less.
 	chunk int
 	// step is told of each step of a write before it is taken; a test can end there.
@@ -87,7 +89,7 @@ func Open(folder string, cfg Config) (*Dir, error) {
 		return nil, unusable("the folder of the bucket can't be opened", err)
 	}
 	d := &Dir{
-		root: root, bucket: cfg.Bucket, region: cfg.Region, now: cfg.Now, known: newKnown(knownMax), chunk: chunkMax,
+		root: root, bucket: cfg.Bucket, region: cfg.Region, now: cfg.Now, known: newKnown(knownMax), uploads: underWay{max: maxUploads}, chunk: chunkMax,
 		step: func(string) error { return nil },
 	}
 	if d.now == nil {
@@ -128,7 +130,10 @@ func (d *Dir) prepare(info fs.FileInfo, folder string, forbidden []string) error
 	if _, err := d.root.Lstat(Hidden + "/TMP"); !errors.Is(err, fs.ErrNotExist) {
 		return countersign.NewError(countersign.Unsupported, "", "the file system of the bucket's folder takes upper and lower case for the same")
 	}
-	return d.removeLeftovers()
+	if err := d.removeLeftovers(); err != nil {
+		return err
+	}
+	return d.sweepUploads(context.Background()) // it waits for nothing that lasts
 }
 
 // refuseForbidden compares folders as such, not their names, up to the root of each.

@@ -2,6 +2,7 @@ package s3dir
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -75,25 +76,61 @@ func (d *Dir) lock(ctx context.Context, kind lockKind, name string) (unlock func
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	if err := waitLock(ctx, each.file); err != nil {
+		each.turn <- struct{}{}
+		return nil, err
+	}
+	return func() {
+		releaseLock(each.file)
+		each.turn <- struct{}{}
+	}, nil
+}
+
+// lockUpload locks an upload as long as its parts are put together, which takes longer than
+// any other lock may be held: its file is in the upload's own folder, and ends with it.
+//
+// Errors: NoSuchUpload where it ended meanwhile; those of lock.
+func (d *Dir) lockUpload(ctx context.Context, id string) (unlock func(), err error) {
+	folder := uploadFolder + "/" + id
+	file, err := d.root.OpenFile(folder+"/"+completeName, os.O_CREATE|os.O_RDWR, filePerm)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, noSuchUpload()
+	}
+	if err != nil {
+		return nil, unusable("the lock of the upload can't be had", err)
+	}
+	if err := waitLock(ctx, file); err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	unlock = func() {
+		releaseLock(file)
+		_ = file.Close()
+	}
+	if _, err := d.readUpload(id); err != nil { // who had the lock has completed it
+		unlock()
+		return nil, err
+	}
+	_ = d.root.Chtimes(folder, d.now(), d.now()) // it is not left alone
+	return unlock, nil
+}
+
+// waitLock tries until it has the lock.
+func waitLock(ctx context.Context, file *os.File) error {
 	for pause := lockPause; ; pause = min(2*pause, lockPauseMax) {
-		held, err := tryLock(each.file)
-		if err == nil && held {
-			return func() {
-				releaseLock(each.file)
-				each.turn <- struct{}{}
-			}, nil
-		}
+		held, err := tryLock(file)
 		if err != nil {
-			each.turn <- struct{}{}
-			return nil, unusable("the lock of the object can't be had", err)
+			return unusable("the lock of the object can't be had", err)
+		}
+		if held {
+			return nil
 		}
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			each.turn <- struct{}{}
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 	}
 }

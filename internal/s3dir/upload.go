@@ -25,6 +25,9 @@ const sumOfParts = "COMPOSITE"
 // a file for each part, called by its number, with a record beside it.
 const uploadName = "upload"
 
+// completeName is the file in it that is locked by who completes it.
+const completeName = "complete.lock"
+
 // upload is what is known of a multipart upload from its start. In its record, Algorithm and
 // SumType are those that were chosen.
 type upload struct {
@@ -58,7 +61,7 @@ func noSuchUpload() error {
 // createMultipartUpload answers CreateMultipartUpload.
 //
 // Source: Amazon S3 API reference, CreateMultipartUpload.
-func (d *Dir) createMultipartUpload(_ context.Context, r *s3api.Request) (*s3api.Response, error) {
+func (d *Dir) createMultipartUpload(ctx context.Context, r *s3api.Request) (*s3api.Response, error) {
 	rec, err := recordOf(r.Key, r.Header)
 	if err != nil {
 		return nil, err
@@ -67,7 +70,11 @@ func (d *Dir) createMultipartUpload(_ context.Context, r *s3api.Request) (*s3api
 	if u.Algorithm, u.SumType, err = uploadSum(r.Header); err != nil {
 		return nil, err
 	}
+	if err := d.admitUpload(ctx); err != nil {
+		return nil, err
+	}
 	if err := d.writeUpload(u); err != nil {
+		d.uploads.ended()
 		return nil, unusable("the upload can't be started", err)
 	}
 	response, err := xmlResponse(struct {
@@ -339,6 +346,7 @@ func (d *Dir) abortMultipartUpload(ctx context.Context, r *s3api.Request) (*s3ap
 	if err != nil {
 		return nil, unusable("the upload can't be removed", err)
 	}
+	d.uploads.ended()
 	d.removeDropped(u.ID)
 	return &s3api.Response{Status: http.StatusNoContent, Header: http.Header{}}, nil
 }
