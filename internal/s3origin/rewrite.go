@@ -15,8 +15,8 @@ type role uint8
 
 const (
 	bucketName   role = iota // the bucket
-	keyListed                // a key, or the start of one, that begins with the origin's prefix
-	keyOrNothing             // the same, or empty
+	keyListed                // a key, or the start of one, that begins with what was asked for
+	keyOrNothing             // one that begins with the origin's prefix, or empty
 	keyAsked                 // the key that the request is about
 	urlOfKey                 // where it is
 	tokenEchoed              // the continuation token of the request
@@ -62,7 +62,7 @@ var (
 // ownerName stands for the origin's account.
 const ownerName = "countersign"
 
-var errForeignKey = errors.New("the answer names a key that is not below the origin's prefix")
+var errForeignKey = errors.New("the answer names a key that is not below the prefix that was asked for")
 
 // rewrite reads an answer and makes the client's of it. An error that the store sent with
 // status 200, because it had begun to answer before, is one here too.
@@ -132,6 +132,11 @@ func (o *Origin) change(r role, request *s3api.Request) change {
 				return "", nil
 			}
 			rest, ok := cutPrefix(text, o.store.Prefix)
+			if ok && r == keyListed {
+				// A right to list is one to a prefix: a store that does not know the parameter
+				// would list all. To leave out what is too much would make pages of nothing.
+				_, ok = cutPrefix(text, o.store.Prefix+request.Query.Get("prefix"))
+			}
 			if !ok {
 				return "", errForeignKey
 			}

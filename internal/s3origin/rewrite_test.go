@@ -27,9 +27,9 @@ func TestListAnswersAreOfTheClientsNames(t *testing.T) {
 		"V1": {
 			s3api.ListObjects, []string{"prefix", "a b", "marker", "a", "delimiter", "/"}, "delimiter=%2F&marker=team%2Fa&prefix=team%2Fa%20b",
 			`<ListBucketResult ` + namespace + `><Name>real-bucket</Name><Prefix>team/a b</Prefix><Marker>team/a</Marker><NextMarker>team/z</NextMarker>` +
-				`<New attr="&lt;">kept</New><Contents><Key>team/a b&amp;c</Key><Size>1</Size>` + owner + `</Contents><CommonPrefixes><Prefix>team/x/</Prefix></CommonPrefixes></ListBucketResult>`,
+				`<New attr="&lt;">kept</New><Contents><Key>team/a b&amp;c</Key><Size>1</Size>` + owner + `</Contents><CommonPrefixes><Prefix>team/a b/</Prefix></CommonPrefixes></ListBucketResult>`,
 			`<ListBucketResult ` + namespace + `><Name>documents</Name><Prefix>a b</Prefix><Marker>a</Marker><NextMarker>z</NextMarker>` +
-				`<New attr="&lt;">kept</New><Contents><Key>a b&amp;c</Key><Size>1</Size>` + hidden + `</Contents><CommonPrefixes><Prefix>x/</Prefix></CommonPrefixes></ListBucketResult>`,
+				`<New attr="&lt;">kept</New><Contents><Key>a b&amp;c</Key><Size>1</Size>` + hidden + `</Contents><CommonPrefixes><Prefix>a b/</Prefix></CommonPrefixes></ListBucketResult>`,
 		},
 		"V2, encoded": {
 			s3api.ListObjectsV2, []string{"list-type", "2", "start-after", "b", "encoding-type", "url"}, "encoding-type=url&list-type=2&prefix=team%2F&start-after=team%2Fb",
@@ -144,6 +144,40 @@ func TestVulnerability41AnswersBelowThePrefixOnly(t *testing.T) {
 		r := newRig(t, answerWith(200, answer))
 		if err := r.fails(t, countersign.Upstream, request(s3api.ListObjects, "")); err == nil {
 			t.Errorf("passed on: %s", answer)
+		}
+	}
+}
+
+// A store that does not know the parameter prefix lists all: that is more than the caller may see.
+func TestListOfMoreThanWasAskedForIsNotPassedOn(t *testing.T) {
+	t.Parallel()
+	entries := map[s3api.Operation][]string{
+		s3api.ListObjects:          {"ListBucketResult", "Contents/Key", "CommonPrefixes/Prefix"},
+		s3api.ListObjectsV2:        {"ListBucketResult", "Contents/Key", "CommonPrefixes/Prefix"},
+		s3api.ListObjectVersions:   {"ListVersionsResult", "Version/Key", "DeleteMarker/Key", "CommonPrefixes/Prefix"},
+		s3api.ListMultipartUploads: {"ListMultipartUploadsResult", "Upload/Key", "CommonPrefixes/Prefix"},
+	}
+	selector := map[s3api.Operation][]string{
+		s3api.ListObjectsV2: {"list-type", "2"}, s3api.ListObjectVersions: {"versions", ""}, s3api.ListMultipartUploads: {"uploads", ""},
+	}
+	answer := func(root, entry, key string) string {
+		outer, inner, _ := strings.Cut(entry, "/")
+		return "<" + root + "><" + outer + "><" + inner + ">" + key + "</" + inner + "></" + outer + "></" + root + ">"
+	}
+	for operation, names := range entries {
+		for _, entry := range names[1:] {
+			asked := func() *s3api.Request { return request(operation, "", append(selector[operation], "prefix", "mine/a b")...) }
+			for _, key := range []string{"team/other", "team/mine/", "team/mine/a", "team/mine%2Fa%2520b", "team/Mine/a b"} {
+				if err := newRig(t, answerWith(200, answer(names[0], entry, key))).fails(t, countersign.Upstream, asked()); err == nil {
+					t.Errorf("%s passed on %s of %s", operation, entry, key)
+				}
+			}
+			for key, want := range map[string]string{"team/mine/a b": "mine/a b", "team/mine/a b/c": "mine/a b/c", "team%2Fmine%2Fa%20b.txt": "mine%2Fa%20b.txt", "team/mine/a+bc": "mine/a+bc"} {
+				r := newRig(t, answerWith(200, answer(names[0], entry, key)))
+				if _, got := r.do(t, asked()); got != answer(names[0], entry, want) {
+					t.Errorf("%s: %s", operation, got)
+				}
+			}
 		}
 	}
 }
