@@ -32,6 +32,13 @@ func (a *Admin) CreateService(ctx context.Context, actor Actor, spec ServiceSpec
 		if err := mayGrant(actor, s, nil, serviceNamed(ctx, tx)); err != nil {
 			return err
 		}
+		foreign, err := foreignAudience(s, serviceNamed(ctx, tx))
+		if err != nil {
+			return err
+		}
+		if foreign != "" {
+			return invalid(countersign.ReasonParameterInvalid, "the service "+foreign+" belongs to another tenant, and is not shared with "+s.Tenant)
+		}
 		if err := tx.CreateService(ctx, s); err != nil {
 			if errors.Is(err, countersign.Conflict) {
 				return countersign.WrapError(countersign.Conflict, countersign.ReasonNameTaken, "the name is taken", err)

@@ -65,6 +65,28 @@ func mayGrant(actor Actor, s store.Service, before *store.Service, lookup func(n
 	return nil
 }
 
+// foreignAudience returns an audience of a tenant's service that names one which is not the
+// tenant's, nor shared with it (RULES A6); "" = there is none. What names no service yet is
+// looked at when a token is asked for, as all are.
+func foreignAudience(s store.Service, lookup func(name string) (*resource.Document, error)) (string, error) {
+	if s.Tenant == "" {
+		return "", nil
+	}
+	for _, audience := range s.Audiences {
+		if audience == s.Name || policy.Reserved(audience) || !countersign.ValidName(audience) {
+			continue
+		}
+		named, err := lookup(audience)
+		if err != nil {
+			return "", err
+		}
+		if named != nil && named.Tenant != s.Tenant && !slices.Contains(named.SharedWith(), s.Tenant) {
+			return audience, nil
+		}
+	}
+	return "", nil
+}
+
 // serviceNamed is a lookup of mayGrant.
 func serviceNamed(ctx context.Context, in reads) func(name string) (*resource.Document, error) {
 	return func(name string) (*resource.Document, error) {
@@ -76,6 +98,13 @@ func serviceNamed(ctx context.Context, in reads) func(name string) (*resource.Do
 			return nil, err
 		}
 		return found.document, nil
+	}
+}
+
+// serviceNamed is a lookup of mayGrant: what there will be.
+func (p *plan) serviceNamed(ctx context.Context) func(name string) (*resource.Document, error) {
+	return func(name string) (*resource.Document, error) {
+		return p.target(ctx, reference{resource.KindService, name, "audiences"})
 	}
 }
 
@@ -105,9 +134,7 @@ func (p *plan) checkGrant(ctx context.Context, s *step) error {
 		if s.old != nil {
 			before = s.old.service
 		}
-		return mayGrant(p.actor, row, before, func(name string) (*resource.Document, error) {
-			return p.target(ctx, reference{resource.KindService, name, "audiences"})
-		})
+		return mayGrant(p.actor, row, before, p.serviceNamed(ctx))
 	case d.UserRole != nil:
 		permissions := d.UserRole.Permissions
 		if s.old != nil { // who takes away must hold it too

@@ -8,6 +8,7 @@ import (
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/resource"
+	"github.com/countersign/countersign/internal/store"
 )
 
 // reference is where a document names another object.
@@ -63,6 +64,15 @@ func (p *plan) checkReferences(ctx context.Context, d *resource.Document) error 
 	}
 	if d.Issuer != nil && slices.ContainsFunc(d.Issuer.MayAssert.Tenants, func(t string) bool { return t != d.Tenant }) {
 		p.problems.Add(d.Problem("may_assert.tenants", "an issuer of a tenant speaks for no other"))
+	}
+	if d.Service != nil {
+		foreign, err := foreignAudience(store.Service{Name: d.Name, Tenant: d.Tenant, Audiences: d.Service.Audiences}, p.serviceNamed(ctx))
+		if err != nil {
+			return describe(err)
+		}
+		if foreign != "" {
+			p.problems.Add(d.Problem("audiences", "the service "+foreign+" belongs to another tenant, and is not shared with "+d.Tenant))
+		}
 	}
 	for _, r := range referencesOf(d) {
 		target, err := p.target(ctx, r)

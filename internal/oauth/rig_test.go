@@ -88,14 +88,26 @@ func (f *rig) service(tb testing.TB, spec admin.ServiceSpec) string {
 	return creds.ClientSecret.Reveal()
 }
 
+// apply makes documents hold.
+func (f *rig) apply(tb testing.TB, documents string) {
+	tb.Helper()
+	_, err := f.admin.Apply(context.Background(), root, admin.ApplyRequest{Files: []admin.File{{Name: "f", Content: []byte(documents)}}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
 // story registers the services of the story and returns their secrets.
 func (f *rig) story(tb testing.TB) map[string]string {
 	tb.Helper()
-	return map[string]string{
+	secrets := map[string]string{
 		"document-service": f.service(tb, admin.ServiceSpec{Name: "document-service", Scopes: []string{"s2s:internal", "docs:read"}, Audiences: []string{"parse-service"}}),
-		"backend-actor":    f.service(tb, admin.ServiceSpec{Name: "backend-actor", Audiences: []string{"document-service", "parse-service", "urn:example:files"}, Tenant: "acme"}),
 		"parse-service":    f.service(tb, admin.ServiceSpec{Name: "parse-service"}),
 	}
+	f.apply(tb, "kind: Service\nname: document-service\nscopes: [\"s2s:internal\", \"docs:read\"]\naudiences: [parse-service]\nshared_with: [acme]\n---\n"+
+		"kind: Service\nname: parse-service\nshared_with: [acme]\n")
+	secrets["backend-actor"] = f.service(tb, admin.ServiceSpec{Name: "backend-actor", Audiences: []string{"document-service", "parse-service", "urn:example:files"}, Tenant: "acme"})
+	return secrets
 }
 
 // answer is an HTTP answer, with its JSON body.

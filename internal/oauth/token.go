@@ -7,6 +7,7 @@ import (
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/audit"
+	"github.com/countersign/countersign/internal/policy"
 	"github.com/countersign/countersign/internal/registry"
 	"github.com/countersign/countersign/internal/token"
 )
@@ -49,6 +50,9 @@ func (h *Handler) issue(r *http.Request, d *decision) (token.Minted, error) {
 		return token.Minted{}, err
 	}
 	d.event.Target, d.event.Scope = claims.Audience, claims.Scope
+	if err := h.withinReach(ctx, client, claims.Audience); err != nil {
+		return token.Minted{}, err
+	}
 	if err := h.withinQuota(ctx, client); err != nil {
 		return token.Minted{}, err
 	}
@@ -68,6 +72,21 @@ func (h *Handler) issue(r *http.Request, d *decision) (token.Minted, error) {
 		return token.Minted{}, err
 	}
 	return minted, nil
+}
+
+// withinReach checks the audience once more against whose it is now (RULES A6): the service
+// that it was granted for may be gone, and another tenant's have the name.
+//
+// Errors: countersign.BadTarget, in the words for what was not granted; Unavailable.
+func (h *Handler) withinReach(ctx context.Context, client *registry.Service, audience string) error {
+	reached, err := h.cfg.Registry.MayReach(ctx, client, audience)
+	if err != nil {
+		return fmt.Errorf("look whose the audience is: %w", err)
+	}
+	if !reached {
+		return policy.AudienceNotGranted()
+	}
+	return nil
 }
 
 // withinQuota counts a token that the client may have against its quota.

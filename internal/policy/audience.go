@@ -56,10 +56,15 @@ func ChooseAudience(requested, allowed []string) (string, error) {
 		}
 	}
 	if !slices.Contains(allowed, audience) {
-		return "", countersign.NewError(countersign.BadTarget, countersign.ReasonAudienceNotGranted,
-			"the requested audience is not granted to this client")
+		return "", AudienceNotGranted()
 	}
 	return audience, nil
+}
+
+// AudienceNotGranted is the refusal of an audience that a client may not have, whyever.
+func AudienceNotGranted() error {
+	return countersign.NewError(countersign.BadTarget, countersign.ReasonAudienceNotGranted,
+		"the requested audience is not granted to this client")
 }
 
 // SuperAdminAudience reports whether only a super-admin may grant the audience: that

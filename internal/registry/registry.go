@@ -93,6 +93,7 @@ type Registry struct {
 	tenants     views[tenant]
 	buckets     views[Bucket]
 	accessKeys  views[AccessKey]
+	receivers   views[receiver] // by name
 	paths       hostpath.Paths
 
 	openAccessKey func(store.AccessKey) (countersign.Secret, error)
@@ -207,6 +208,7 @@ func (r *Registry) forget(name string) {
 	shard, hash := r.shard(name)
 	shard.forget(hash, name)
 	r.loads.Load().Forget(name)
+	r.receivers.forget(name) // last: what it reads comes from the two before
 }
 
 // ForgetObject is Forget for an object of any kind.
@@ -251,6 +253,7 @@ func (r *Registry) forgetAll() {
 	r.tenants.forgetAll()
 	r.buckets.forgetAll()
 	r.accessKeys.forgetAll()
+	r.receivers.forgetAll()
 }
 
 // Len returns how many services are held in memory.
