@@ -164,6 +164,10 @@ func (a *Admin) EndLogin(ctx context.Context, actor Actor, id string) error {
 	}
 	return a.run(ctx, c, func(ctx context.Context, tx store.Tx) error {
 		c.detail = "login=" + id
-		return tx.DeleteLogin(ctx, id)
+		err := tx.DeleteLogin(ctx, id)
+		if errors.Is(err, countersign.NotFound) {
+			return countersign.WrapError(countersign.NotFound, countersign.ReasonObjectUnknown, "there is no such login", err)
+		}
+		return err
 	})
 }

@@ -48,7 +48,8 @@ func (a *API) writeBackup(w http.ResponseWriter, r *http.Request) error {
 	defer a.backup.one.Unlock()
 	err = a.audit.Commit(r.Context(), audit.Event{
 		ID: web.RequestID(r.Context()), Time: a.now().UTC(), Action: action, Decision: audit.Allowed, Reason: string(countersign.ReasonOK),
-		Actor: actor.ID, Proof: actor.Proof, ClientAddr: actor.ClientAddr,
+		Actor: actor.ID, UserIssuer: actor.UserIssuer, User: actor.User, Service: actor.Service, ServiceUID: actor.ServiceUID,
+		Proof: actor.Proof, ClientAddr: actor.ClientAddr,
 	})
 	if err != nil {
 		return err

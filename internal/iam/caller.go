@@ -45,6 +45,16 @@ func (a *API) refuseCaller(r *http.Request, action string, caller authn.Caller, 
 	return err
 }
 
+// answered records that a service was told of people: how much of it, and nothing that is
+// theirs. It is buffered: nothing was changed by it.
+func (a *API) answered(r *http.Request, action string, caller *countersign.Principal, detail string) {
+	a.audit.RecordDetached(r.Context(), audit.Event{
+		ID: web.RequestID(r.Context()), Time: a.now().UTC(), Action: action, Decision: audit.Allowed, Reason: string(countersign.ReasonOK),
+		Actor: "service:" + caller.Service.Name, Service: caller.Service.Name, ServiceUID: caller.Service.UID, TokenID: caller.Service.Proof.TokenID,
+		Proof: "jwt", ClientAddr: clientAddr(r), Method: r.Method, Detail: detail,
+	})
+}
+
 // recordRefused records that an administrator's request was refused before it came
 // to package admin.
 func (a *API) recordRefused(r *http.Request, actor, action string, err error) {

@@ -24,6 +24,8 @@ func (a *API) enrich(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return a.refuseCaller(r, action, authn.Caller{Principal: caller}, err)
 	}
+	// Who it was, as the id that the API has for them: no name and no address.
+	a.answered(r, action, caller, "user="+u.ID+" tenant="+u.Tenant)
 	return answer{status: http.StatusOK, body: iamclient.Enriched{
 		UserID: u.ID, Issuer: u.Issuer, Subject: u.Subject, Tenant: u.Tenant, Roles: texts(u.Roles()), Permissions: held(u),
 		Scopes: texts(u.Token.Scopes), SuperAdmin: u.SuperAdmin && !u.Hinted, Tenants: memberships(u), ExpiresAt: u.Token.ExpiresAt,

@@ -51,9 +51,23 @@ func (a *API) queryUsers(w http.ResponseWriter, r *http.Request) error {
 		out, err = a.search(r.Context(), caller, in)
 	}
 	if err != nil {
-		return err
+		return a.refuseCaller(r, action, authn.Caller{Principal: caller}, err)
 	}
+	a.answered(r, action, caller, in.told(out))
 	return answer{status: http.StatusOK, body: out}.write(w)
+}
+
+// told says of a query what the audit log keeps: counts, no values.
+func (q usersQuery) told(out iamclient.QueriedUsers) string {
+	users := len(out.Users)
+	for _, result := range out.Results {
+		users += len(result.Users)
+	}
+	detail := fmt.Sprintf("ids=%d emails=%d usernames=%d filters=%d users=%d", len(q.IDs), len(q.Emails), len(q.Usernames), len(q.Filter), users)
+	if q.Tenant != "" {
+		detail += " tenant=" + q.Tenant
+	}
+	return detail
 }
 
 // usersQuery is a query that was checked.

@@ -48,6 +48,15 @@ type rigConfig struct {
 	directory bool
 	// directories are asked besides.
 	directories []directory.Directory
+	// backup writes one; nil = there is none to be had.
+	backup func(w io.Writer) error
+}
+
+func (cfg rigConfig) writeBackup() func(context.Context, io.Writer) (int64, error) {
+	if cfg.backup == nil {
+		return nil
+	}
+	return func(_ context.Context, w io.Writer) (int64, error) { return 1, cfg.backup(w) }
 }
 
 func (cfg rigConfig) all(r *rig) (all []directory.Directory) {
@@ -81,7 +90,7 @@ func newRigWith(t testing.TB, cfg rigConfig) *rig {
 	r.minter, err = token.New(token.Config{Issuer: issuer, Keys: r.Keys, Now: r.Clock.Now})
 	must(t, err)
 	r.api, err = iam.New(iam.Config{Authn: authenticator, Admin: administration, Audit: r.Audit, Keys: r.Keys, Issuer: issuer,
-		Directories: cfg.all(r), Mode: cfg.mode, ExposeReasons: cfg.exposeReasons, Logger: logger, Now: r.Clock.Now})
+		Directories: cfg.all(r), Mode: cfg.mode, Backup: cfg.writeBackup(), ExposeReasons: cfg.exposeReasons, Logger: logger, Now: r.Clock.Now})
 	must(t, err)
 	r.serve(t, logger)
 	return r

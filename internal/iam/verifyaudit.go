@@ -29,7 +29,8 @@ func (a *API) verifyAudit(r *http.Request, actor admin.Actor, _ verifyAuditReque
 	report.Findings = append([]audit.Finding{}, report.Findings...) // never null
 	a.audit.RecordDetached(r.Context(), audit.Event{
 		ID: actor.RequestID, Time: a.now().UTC(), Action: "audit.verify", Decision: audit.Allowed,
-		Reason: string(countersign.ReasonOK), Actor: actor.ID, Proof: actor.Proof, ClientAddr: actor.ClientAddr,
+		Reason: string(countersign.ReasonOK), Actor: actor.ID, UserIssuer: actor.UserIssuer, User: actor.User,
+		Service: actor.Service, ServiceUID: actor.ServiceUID, Proof: actor.Proof, ClientAddr: actor.ClientAddr,
 		Detail: fmt.Sprintf("ok=%t chains=%d blocks=%d events=%d findings=%d",
 			report.OK, report.Chains, report.Blocks, report.Events, len(report.Findings)),
 	})
