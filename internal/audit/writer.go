@@ -28,6 +28,10 @@ func (l *Log) write() {
 	crowd := 0 // how many events shared the last block
 	for {
 		ctx := context.Background()
+		queued := l.queued
+		if armed {
+			queued = nil // else each event would wake this goroutine, to find the timer running
+		}
 		select {
 		case <-l.stop:
 			timer.Stop()
@@ -42,11 +46,9 @@ func (l *Log) write() {
 					signal(l.kick)
 				}
 			}
-		case <-l.queued:
-			if !armed {
-				armed = true
-				timer.Reset(flushEvery)
-			}
+		case <-queued:
+			armed = true
+			timer.Reset(flushEvery)
 		case <-timer.C:
 			armed = false
 			_ = l.flush(ctx) // it was logged, and the events stay queued
