@@ -49,6 +49,21 @@ func readTenant(o store.Object) (Tenant, error) {
 	return Tenant{o, d.OfTenant.DisplayName}, nil
 }
 
+// CheckTenant refuses the name of a tenant that is not there, for an administrator of the
+// platform who names one.
+//
+// Errors: countersign.Denied, countersign.Unavailable.
+func (a *Admin) CheckTenant(ctx context.Context, name string) error {
+	exists, err := a.registry.HasTenant(ctx, name)
+	switch {
+	case err != nil:
+		return describe(err)
+	case !exists:
+		return countersign.NewError(countersign.Denied, countersign.ReasonTenantNotMember, "there is no such tenant")
+	}
+	return nil
+}
+
 // Tenants lists the tenants that the actor may see, in order of name, at most limit of them
 // behind after.
 //

@@ -238,11 +238,46 @@ func TestActiveTenantIsVerified(t *testing.T) {
 	get(o.eve, "/admin/users", "").want(t, 400)
 }
 
+// RULES A6: the local administrator and one who logged in narrow as a super-admin who is a user
+// does, and name no tenant that is not there.
+func TestRuleA6ActiveTenantNarrowsEveryAdministrator(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, rigConfig{exposeReasons: true})
+	o.configure(t, "kind: Service\nname: theirs\ntenant: beta\n---\nkind: Service\nname: ours\ntenant: acme\n")
+	login := o.logIn(t)
+	for name, send := range map[string]func(method, path, tenant, body string) reply{
+		"local": func(method, path, tenant, body string) reply {
+			return o.ask(t, ask{method: method, path: path, body: body, local: true, tenant: tenant})
+		},
+		"a login": func(method, path, tenant, body string) reply {
+			return o.askAs(t, login, ask{method: method, path: path, body: body, tenant: tenant})
+		},
+	} {
+		t.Log(name)
+		send("GET", "/me", "", "").want(t, 200, `"super_admin":true`, `"roles":["super-admin"]`)
+		send("GET", "/me", "acme", "").want(t, 200, `"tenant":"acme"`, `"super_admin":false`, `"roles":["tenant-admin"]`)
+		if got := send("GET", "/admin/services", "acme", "").want(t, 200, `"ours"`); strings.Contains(got.body, "theirs") || strings.Contains(got.body, "bff") {
+			t.Errorf("others' are listed: %s", got.body)
+		}
+		send("GET", "/admin/services/theirs", "acme", "").want(t, 404)
+		send("GET", "/tenants/beta", "acme", "").want(t, 404)
+		send("GET", "/admin/keys", "acme", "").want(t, 403)
+		send("GET", "/admin/backup", "acme", "").want(t, 403)
+		send("POST", "/admin/services", "acme", `{"name":"more","tenant":"beta"}`).want(t, 403)
+		send("POST", "/admin/services", "acme", `{"name":"more","tenant":"acme","scopes":["s2s:internal"]}`).want(t, 403)
+		for _, tenant := range []string{"gamma", "nobody"} {
+			send("GET", "/admin/services", tenant, "").want(t, 403, string(countersign.ReasonTenantNotMember))
+			send("GET", "/me", tenant, "").want(t, 403)
+		}
+		send("GET", "/me", "Acme", "").want(t, 400)
+	}
+}
+
 // RULES G4: a service with iam:apply writes objects of its own label and tenant.
 func TestRuleG4ServicesApplyTheirOwn(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, rigConfig{exposeReasons: true})
-	o.configure(t, "kind: Service\nname: pipeline\ntenant: acme\nscopes: [iam:apply, orders:read]\naudiences: [iam-service, bff]\n---\n"+
+	o.configure(t, "kind: Service\nname: pipeline\ntenant: acme\nscopes: [iam:apply, orders:read]\naudiences: [iam-service, orders]\n---\nkind: Service\nname: orders\nshared_with: [acme]\n---\n"+
 		"kind: Service\nname: theirs\ntenant: beta\n---\nkind: Service\nname: unlabelled\ntenant: acme\n")
 	token := o.token(t, "pipeline", "iam-service", "iam:apply")
 	apply := func(in iamclient.Apply) reply {
@@ -254,7 +289,7 @@ func TestRuleG4ServicesApplyTheirOwn(t *testing.T) {
 	one := func(document string) iamclient.Apply {
 		return iamclient.Apply{Files: []iamclient.File{{Name: "f", Content: document}}}
 	}
-	mine := "kind: Service\nname: worker\ntenant: acme\nscopes: [orders:read]\naudiences: [bff, pipeline]\n"
+	mine := "kind: Service\nname: worker\ntenant: acme\nscopes: [orders:read]\naudiences: [orders, pipeline]\n"
 	apply(one(mine)).want(t, 200, `"owner":"pipeline"`)
 	o.as(t, token, "GET", "/admin/services", "").want(t, 200, "worker", "unlabelled")
 	if got := o.as(t, token, "GET", "/admin/services", ""); strings.Contains(got.body, "theirs") || strings.Contains(got.body, `"bff"`+`,"uid"`) {

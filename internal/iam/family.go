@@ -131,8 +131,7 @@ func (a *API) actorOfUser(r *http.Request, action string, caller authn.Caller) (
 		if caller.Login != "" {
 			actor.ID, actor.Proof = "login:"+caller.Login, "login_key"
 		}
-		tenant, err := authn.TenantHint(r.Header)
-		if actor.Tenant = tenant; err != nil {
+		if err := a.narrow(r, &actor); err != nil {
 			return admin.Actor{}, a.refuseCaller(r, action, caller, err)
 		}
 		return actor, nil
@@ -156,6 +155,22 @@ func (a *API) actorOfUser(r *http.Request, action string, caller authn.Caller) (
 	actor.SuperAdmin, actor.Rights, actor.Tenant = u.Rights.SuperAdmin(), u.Rights, u.Tenant
 	actor.Scopes = u.Token.Scopes
 	return actor, nil
+}
+
+// narrow makes an administrator of the platform one of the tenant that the request names, as
+// it does a user who is one.
+//
+// Errors: countersign.BadHeader, Denied (there is no such tenant), Unavailable.
+func (a *API) narrow(r *http.Request, actor *admin.Actor) error {
+	tenant, err := authn.TenantHint(r.Header)
+	if err != nil || tenant == "" {
+		return err
+	}
+	if err := a.admin.CheckTenant(r.Context(), tenant); err != nil {
+		return err
+	}
+	actor.Tenant, actor.SuperAdmin, actor.Rights = tenant, false, policy.SuperAdminRights().Within(tenant)
+	return nil
 }
 
 // scopeError is a refusal for want of a scope, which the challenge names.

@@ -22,11 +22,17 @@ func (a *API) me(w http.ResponseWriter, r *http.Request) error {
 		Service: caller.Principal.Service.Name, Tenant: actor.Tenant, SuperAdmin: actor.SuperAdmin,
 		Roles: []string{policy.RoleSuperAdmin}, Permissions: policy.UserPermissions(), Tenants: []iamclient.Membership{},
 	}
-	if u := caller.User; u != nil {
+	switch u := caller.User; {
+	case u != nil:
 		out.ID, out.Issuer, out.Subject = u.ID, u.Issuer, u.Subject
 		out.Roles, out.Permissions, out.Tenants = texts(u.Roles()), held(u), memberships(u)
-	} else if out.Login = caller.Login; out.Login == "" {
+	case caller.Login != "":
+		out.Login = caller.Login
+	default:
 		out.LocalAdministrator = "local:" + strconv.FormatUint(uint64(caller.UID), 10)
+	}
+	if caller.User == nil && !actor.SuperAdmin { // the request names a tenant
+		out.Roles = []string{policy.RoleTenantAdmin}
 	}
 	return answer{status: http.StatusOK, body: out}.write(w)
 }

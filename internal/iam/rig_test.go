@@ -21,6 +21,7 @@ import (
 	"github.com/countersign/countersign/internal/fixture"
 	"github.com/countersign/countersign/internal/iam"
 	"github.com/countersign/countersign/internal/iamclient"
+	"github.com/countersign/countersign/internal/loginproof"
 	"github.com/countersign/countersign/internal/token"
 	"github.com/countersign/countersign/internal/trust"
 	"github.com/countersign/countersign/internal/web"
@@ -163,6 +164,14 @@ type ask struct {
 	bearer             string
 	service            string // in Service-Authorization
 	tenant             string // in X-Active-Tenant-ID
+	login              *remote
+}
+
+// askAs is ask by a login.
+func (r *rig) askAs(t *testing.T, by remote, a ask) reply {
+	t.Helper()
+	a.login = &by
+	return r.ask(t, a)
 }
 
 func (r *rig) ask(t *testing.T, a ask) reply {
@@ -196,6 +205,9 @@ func (r *rig) ask(t *testing.T, a ask) reply {
 	}
 	for name, value := range a.header {
 		request.Header.Set(name, value)
+	}
+	if a.login != nil {
+		request.Header.Set("Authorization", loginproof.Sign(a.login.key, a.login.login.ID, issuer, request, []byte(a.body), r.Clock.Now()))
 	}
 	response, err := client.Do(request)
 	must(t, err)

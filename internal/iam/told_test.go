@@ -43,7 +43,7 @@ func TestRuleE5WhatServicesAreToldIsRecorded(t *testing.T) {
 	}
 	all, err := json.Marshal(append(queries, enriched...))
 	must(t, err)
-	for _, secret := range []string{"ada", "@x.example", o.ann, `"ann"`} {
+	for _, secret := range []string{"sub-ada", "@x.example", o.ann, `"ann"`} {
 		if strings.Contains(string(all), secret) {
 			t.Errorf("%q is in %s", secret, all)
 		}
