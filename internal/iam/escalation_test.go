@@ -244,3 +244,33 @@ func TestRuleA7NobodyTakesOverAServiceThatHoldsMore(t *testing.T) {
 	o.configure(t, "kind: Service\nname: plain\ntenant: acme\naudiences: [orders]\n")
 	o.as(t, dev, "POST", "/admin/services/plain/rotate", "", "If-Match", "*").want(t, 200)
 }
+
+// RULES A6: a pipeline of the platform pages through what is the platform's, and hears no name of
+// a tenant's object, neither in a page nor in where the next one begins.
+func TestRuleA6ListsOfThePlatformNameNoTenantsObjects(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, rigConfig{exposeReasons: true})
+	o.configure(t, pipeline, betaObjects, "kind: Service\nname: zeta\n---\nkind: Service\nname: aaa-secret\ntenant: acme\n---\nkind: Service\nname: ci-secret\ntenant: beta\n---\nkind: Service\nname: zz-secret\ntenant: beta\n")
+	ci := o.token(t, "ci", "iam-service", "iam:apply")
+	for path, want := range map[string]int{"services": 3, "issuers": 1, "roles": 0, "route-policies": 0, "buckets": 0, "resources/Service": 3} {
+		seen, after := 0, ""
+		for range 10 {
+			got := o.as(t, ci, "GET", "/admin/"+path+"?limit=1&after="+after, "").want(t, 200)
+			var page struct {
+				Items []json.RawMessage
+				Next  string
+			}
+			must(t, json.Unmarshal([]byte(got.body), &page))
+			if strings.Contains(got.body, "-secret") || strings.Contains(got.body, "beta-") {
+				t.Errorf("%s: %s", path, got.body)
+			}
+			seen += len(page.Items)
+			if after = page.Next; after == "" {
+				break
+			}
+		}
+		if seen != want {
+			t.Errorf("%s: %d seen, want %d", path, seen, want)
+		}
+	}
+}

@@ -184,6 +184,7 @@ func listed(actor admin.Actor, kind string, page *store.Page) error {
 	case actor.Tenant == "" && !actor.May(read, ""):
 		return errTenantWanted
 	}
+	page.Platform = actor.Tenant == "" // a pipeline of the platform, which sees no tenant's
 	return nil
 }
 

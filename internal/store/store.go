@@ -19,6 +19,8 @@ type Page struct {
 	Limit int
 	// Tenant leaves out what belongs to others and to the platform; "" = nothing is left out.
 	Tenant string
+	// Platform leaves out the services and objects of tenants; Tenant is "" then.
+	Platform bool
 }
 
 // Services reads services.

@@ -51,7 +51,7 @@ func (s *session) Objects(ctx context.Context, kind string, page store.Page) ([]
 	if err != nil {
 		return nil, err
 	}
-	if page.Tenant != "" {
+	if page.Tenant != "" || page.Platform {
 		return selectTenantObjects.list(ctx, s, kind, page.After, n, page.Tenant)
 	}
 	return selectObjects.list(ctx, s, kind, page.After, n)

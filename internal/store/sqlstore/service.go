@@ -69,7 +69,7 @@ func (s *session) Services(ctx context.Context, page store.Page) ([]store.Servic
 	if err != nil {
 		return nil, err
 	}
-	if page.Tenant != "" {
+	if page.Tenant != "" || page.Platform {
 		return selectTenantServices.list(ctx, s, page.After, n, page.Tenant)
 	}
 	return selectServices.list(ctx, s, page.After, n)

@@ -143,4 +143,12 @@ func tenantPages(t *testing.T, s store.Store) {
 	rest := must[[]store.Object](t)(s.Objects(t.Context(), "Issuer", store.Page{Tenant: "acme", After: "o1"}))
 	same(t, []int{len(rest), len(must[[]store.Object](t)(s.Objects(t.Context(), "Issuer", store.Page{Tenant: "nobody"})))}, []int{1, 0})
 	same(t, rest[0].Name, "o3")
+	ours, mine := aService("e"), anObject("o4")
+	ours.Tenant, mine.Tenant = "", ""
+	create(t, s, ours)
+	createObjects(t, s, mine)
+	services = must[[]store.Service](t)(s.Services(t.Context(), store.Page{Platform: true}))
+	objects = must[[]store.Object](t)(s.Objects(t.Context(), "Issuer", store.Page{Platform: true}))
+	same(t, len(services)+len(objects), 2)
+	same(t, []string{services[0].Name, objects[0].Name}, []string{"e", "o4"})
 }
