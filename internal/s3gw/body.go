@@ -56,7 +56,7 @@ func (e *exchange) openBody() (signedBody, error) {
 		_ = control.SetReadDeadline(time.Time{}) // as at the end of a body
 		return nil, nil                          //nolint:nilnil // there is none
 	}
-	e.r.Body = &idleReader{ReadCloser: e.r.Body, control: control, idle: e.cfg.ReadIdle, watch: e.watch()}
+	e.r.Body = &idleReader{ReadCloser: e.r.Body, control: control, idle: e.cfg.ReadIdle, now: time.Now, watch: e.watch()}
 	body, err := e.caller.proven.Body(e.r)
 	if err != nil {
 		return nil, fmt.Errorf("open the body: %w", err)
@@ -83,17 +83,40 @@ type idleReader struct {
 	control *http.ResponseController
 	idle    time.Duration
 	until   time.Time
-	watch   *watch
+	now     func() time.Time
+	// waited is how long the client was waited for, and came how many bytes came meanwhile.
+	waited time.Duration
+	came   int64
+	watch  *watch
+}
+
+// A client that sends a byte now and then would hold its place for ever: beside patience, or one
+// pause that it may make, it is waited for as long as what it sent takes at minRate. How long the origin took is not counted.
+const (
+	minRate  = 1 << 10 // bytes a second
+	patience = time.Minute
+)
+
+// tooSlow counts what a read took and brought.
+func (b *idleReader) tooSlow(took time.Duration, n int) bool {
+	b.waited, b.came = b.waited+took, b.came+int64(n)
+	return b.waited > max(patience, b.idle)+time.Duration(b.came/minRate)*time.Second
 }
 
 // Read implements io.Reader. The end of a body counts only for who may still send it: the
 // last bytes are held back until it was seen.
 func (b *idleReader) Read(p []byte) (int, error) {
-	if now := time.Now(); b.until.Sub(now) < b.idle*3/4 { // not a system call for each piece
-		b.until = now.Add(b.idle)
+	begun := b.now()
+	if b.until.Sub(begun) < b.idle*3/4 { // not a system call for each piece
+		b.until = begun.Add(b.idle)
 		_ = b.control.SetReadDeadline(b.until) // not possible in tests alone
 	}
 	n, err := b.ReadCloser.Read(p)
+	now := b.now()
+	if b.tooSlow(now.Sub(begun), n) && err == nil {
+		_ = b.control.SetReadDeadline(now) // nobody waits for the rest of it either
+		return 0, bodyError(os.ErrDeadlineExceeded)
+	}
 	if ended := b.watch.again(); ended != nil {
 		b.watch.e.ended.Store(true)
 		return 0, ended

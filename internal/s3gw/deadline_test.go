@@ -105,6 +105,60 @@ func TestSlowOriginsAreWaitedFor(t *testing.T) {
 	w.send(t, w.request(t, http.MethodGet, "/public/a", nil)).want(t, 200, "")
 }
 
+// drip is a client that sends a piece after a pause, by a clock of its own.
+type drip struct {
+	now     time.Time
+	pause   func() time.Duration
+	piece   int
+	pieces  int
+	waiting time.Duration
+}
+
+func (d *drip) Read(p []byte) (int, error) {
+	if d.pieces--; d.pieces < 0 {
+		return 0, io.EOF
+	}
+	pause := d.pause()
+	d.now, d.waiting = d.now.Add(pause), d.waiting+pause
+	return min(d.piece, len(p)), nil
+}
+
+func (*drip) Close() error { return nil }
+
+// A client that sends just enough to never be idle does not hold its place for ever.
+func TestClientsThatDripAreLetGo(t *testing.T) {
+	t.Parallel()
+	every := func(pause time.Duration) func() time.Duration { return func() time.Duration { return pause } }
+	for name, test := range map[string]struct {
+		drip *drip
+		want string
+		most time.Duration
+	}{
+		"a byte in 22 s":            {&drip{pause: every(22 * time.Second), piece: 1, pieces: 100}, s3api.RequestTimeout, 66 * time.Second},
+		"a byte a second":           {&drip{pause: every(time.Second), piece: 1, pieces: 10_000}, s3api.RequestTimeout, 61 * time.Second},
+		"half the rate":             {&drip{pause: every(time.Second), piece: 512, pieces: 10_000}, s3api.RequestTimeout, 125 * time.Second},
+		"the rate":                  {&drip{pause: every(time.Second), piece: 1024, pieces: 10_000}, "", 10_000 * time.Second},
+		"all in the first minute":   {&drip{pause: every(20 * time.Second), piece: 1, pieces: 3}, "", time.Minute},
+		"a fast start pays for it":  {&drip{pause: func() time.Duration { return 0 }, piece: 512, pieces: 10_000}, "", 0},
+		"pauses between the pieces": {&drip{pause: every(5 * time.Second), piece: 8 << 10, pieces: 100}, "", time.Hour},
+	} {
+		body := s3gw.TimedBody(test.drip, func() time.Time { return test.drip.now })
+		_, err := io.Copy(io.Discard, body)
+		if _, code := s3gw.WireErrorOf(err); err != nil && code != test.want || (err != nil) != (test.want != "") || test.drip.waiting > test.most {
+			t.Errorf("%s: %v after %v", name, err, test.drip.waiting)
+		}
+	}
+	// The origin's time is not the client's.
+	d := &drip{pause: every(0), piece: 1, pieces: 1000}
+	body := s3gw.TimedBody(d, func() time.Time { return d.now })
+	for range 100 {
+		if _, err := body.Read(make([]byte, 8)); err != nil {
+			t.Fatal(err)
+		}
+		d.now = d.now.Add(time.Minute)
+	}
+}
+
 // HTTP/2 has deadlines of its own for each stream: they end one that only waits, too.
 func TestHTTP2(t *testing.T) {
 	t.Parallel()

@@ -1,7 +1,10 @@
 package s3gw
 
 import (
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"time"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/s3api"
@@ -56,6 +59,13 @@ func Resolve(r *http.Request, domain string) (Resolved, error) {
 
 // CheckDocument and ParseCopySource are as they are.
 var CheckDocument = checkDocument
+
+// TimedBody is how a body is read whose client is waited for by a clock.
+func TimedBody(body io.ReadCloser, now func() time.Time) io.Reader {
+	e := &exchange{Gateway: &Gateway{cfg: Config{Now: func() time.Time { return time.Time{} }}}}
+	control := http.NewResponseController(httptest.NewRecorder())
+	return &idleReader{ReadCloser: body, control: control, idle: defaultReadIdle, now: now, watch: e.watch()}
+}
 
 // WireErrorOf returns the status and the code of an error.
 func WireErrorOf(err error) (int, string) {
