@@ -101,7 +101,7 @@ func Serve(ctx context.Context, cfg ServeConfig) error {
 func newServer(requests context.Context, cfg ServeConfig) *http.Server {
 	return &http.Server{
 		Handler:                      cfg.Handler,
-		TLSConfig:                    cfg.TLS,
+		TLSConfig:                    cfg.TLS.Clone(), // net/http writes to its own, and listeners share ours
 		ReadHeaderTimeout:            orDefault(cfg.HeaderTimeout, readHeaderTimeout),
 		ReadTimeout:                  orDefault(cfg.ReadTimeout, readTimeout),
 		WriteTimeout:                 orDefault(cfg.WriteTimeout, writeTimeout),
