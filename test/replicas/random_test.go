@@ -18,7 +18,7 @@ import (
 )
 
 // workers is how many operations are under way at once.
-const workers = 12
+const workers = 48
 
 // fault is what happens when an operation of a number is due.
 type fault struct {
