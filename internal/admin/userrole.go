@@ -6,6 +6,7 @@ import (
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/policy"
+	"github.com/countersign/countersign/internal/resource"
 	"github.com/countersign/countersign/internal/store"
 )
 
@@ -70,26 +71,44 @@ func (a *Admin) mayAssign(ctx context.Context, tx store.Tx, actor Actor, tenant,
 	return nil
 }
 
-// keepSuperAdmin refuses to lose the last super-admin that is assigned here.
+// keepSuperAdmin refuses to lose the last super-admin that is assigned here. Who could not log
+// in, because no issuer of the platform's users has their issuer's URL, does not stand in for
+// who could.
 func (a *Admin) keepSuperAdmin(ctx context.Context, tx store.Tx, before store.User) error {
 	if before.Tenant != "" || before.Disabled || !slices.Contains(before.Roles, policy.RoleSuperAdmin) {
 		return nil
 	}
+	issuers, err := userIssuers(ctx, tx)
+	if err != nil {
+		return err
+	}
+	couldLogIn := issuers[before.Issuer]
 	for page := (store.Page{Limit: store.MaxLimit}); ; {
 		users, err := tx.TenantUsers(ctx, "", page)
 		if err != nil {
 			return err
 		}
 		for _, u := range users {
-			if u.UID != before.UID && !u.Disabled && slices.Contains(u.Roles, policy.RoleSuperAdmin) {
+			if u.UID != before.UID && !u.Disabled && slices.Contains(u.Roles, policy.RoleSuperAdmin) && (issuers[u.Issuer] || !couldLogIn) {
 				return nil
 			}
 			page.After = u.ID
 		}
 		if len(users) < store.MaxLimit {
-			return countersign.NewError(countersign.Conflict, countersign.ReasonLastSuperAdmin, "this is the last super-admin")
+			return countersign.NewError(countersign.Conflict, countersign.ReasonLastSuperAdmin, "this is the last super-admin who could log in")
 		}
 	}
+}
+
+// userIssuers returns the URLs of the issuers whose users can be super-admins: the platform's.
+func userIssuers(ctx context.Context, in reads) (map[string]bool, error) {
+	urls := make(map[string]bool)
+	err := all(ctx, in, resource.KindIssuer, func(r *row) {
+		if d := r.document; d.Tenant == "" && d.Issuer.Subject == "user" {
+			urls[d.Issuer.URL] = true
+		}
+	})
+	return urls, err
 }
 
 func unknownUserRole() error {

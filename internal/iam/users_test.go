@@ -155,6 +155,30 @@ func TestRuleG2TheLastSuperAdminStays(t *testing.T) {
 	o.ask(t, ask{method: "DELETE", path: "/admin/users/" + two.ID, local: true, header: map[string]string{"If-Match": "*"}}).want(t, 409, last)
 }
 
+// RULES G2: who could not log in does not stand in for the last super-admin.
+func TestRuleG2TheLastSuperAdminCouldLogIn(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, rigConfig{exposeReasons: true})
+	theirs := newPeople(t, o.rig, "https://beta.example")
+	workloads := newPeople(t, o.rig, "https://workloads.example")
+	o.configure(t, theirs.document("of-beta", "tenant: beta\n"), strings.Replace(workloads.document("workloads", ""), "subject: user", "subject: workload", 1))
+	local := admin.Actor{ID: "local:1", SuperAdmin: true}
+	var ghost string
+	for _, issuer := range []string{"https://gone.example", theirs.url, workloads.url} {
+		u, _, err := o.admin.AddUser(t.Context(), local, issuer, "ghost", "")
+		must(t, err)
+		_, err = o.admin.AssignRole(t.Context(), local, admin.UserRef{ID: u.ID}, "super-admin", admin.AnyRevision)
+		must(t, err)
+		ghost = u.ID
+	}
+	boss := "/admin/users/" + id(o.people, "boss")
+	last := string(countersign.ReasonLastSuperAdmin)
+	o.as(t, o.boss, "DELETE", boss+"/roles/super-admin", "", "If-Match", "*").want(t, 409, last)
+	o.as(t, o.boss, "PATCH", boss, `{"disabled":true}`, "If-Match", "*").want(t, 409, last)
+	o.as(t, o.boss, "DELETE", boss, "", "If-Match", "*").want(t, 409, last)
+	o.as(t, o.boss, "DELETE", "/admin/users/"+ghost, "", "If-Match", "*").want(t, 204) // it was none that counts
+}
+
 // RULES A5: disabled on the platform, somebody is nobody, and what they proved has ended.
 func TestRuleA5DisabledUserIsNobody(t *testing.T) {
 	t.Parallel()
