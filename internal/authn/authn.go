@@ -30,6 +30,9 @@ type Config struct {
 	Users UserTokens
 	// Logins proves administrators at other machines; nil = they are refused.
 	Logins Logins
+	// Once are paths of which a login's GET is taken once, as its changes are: what they answer
+	// is too much to give to who saw the request.
+	Once []string
 	// LocalUID is the uid that is the local administrator on the Unix socket.
 	LocalUID uint32
 	// Now is the clock; nil = time.Now.
@@ -56,6 +59,7 @@ type Authenticator struct {
 	registry           *registry.Registry
 	issuer             string
 	logins             Logins
+	once               []string
 	now                func() time.Time
 	localUID           uint32
 }
@@ -90,7 +94,7 @@ func New(cfg Config) (*Authenticator, error) {
 	}
 	return &Authenticator{
 		callers: callers, inspected: inspected, localUID: cfg.LocalUID,
-		users: cfg.Users, registry: cfg.Registry, issuer: cfg.Issuer, logins: cfg.Logins, now: cfg.Now,
+		users: cfg.Users, registry: cfg.Registry, issuer: cfg.Issuer, logins: cfg.Logins, once: cfg.Once, now: cfg.Now,
 	}, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/countersign/countersign"
@@ -54,7 +55,7 @@ func (a *Authenticator) login(r *http.Request) (Caller, error) {
 	if err := provenBody(r, claims); err != nil {
 		return Caller{}, err
 	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || slices.Contains(a.once, r.URL.Path) {
 		first, err := a.logins.UseOnce(r.Context(), "login:"+proof.Login+":"+claims.ID, claims.Ends(), now)
 		if err != nil {
 			return Caller{}, err //nolint:wrapcheck // it has its words

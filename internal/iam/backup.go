@@ -10,12 +10,19 @@ import (
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/audit"
+	"github.com/countersign/countersign/internal/iamclient"
 	"github.com/countersign/countersign/internal/web"
 )
 
 // backupStall is how long a client may take for one piece of a backup: while it is
 // read, the database keeps what it changes twice.
 const backupStall = 30 * time.Second
+
+// backupPath is GET /admin/backup.
+const backupPath = iamclient.BasePath + "/admin/backup"
+
+// Once are the paths for authn.Config.Once.
+func Once() []string { return []string{backupPath} }
 
 // backups are written one at a time.
 type backups struct {

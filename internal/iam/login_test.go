@@ -176,6 +176,7 @@ func TestRuleG1AProofIsForOneRequest(t *testing.T) {
 	body := `{"name":"document-service"}`
 	asked, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.tcp+path, nil)
 	must(t, err)
+	asked.Header.Set("Content-Type", "application/json")
 	proof := loginproof.Sign(admin.key, admin.login.ID, issuer, asked, []byte(body), r.Clock.Now())
 	for name, status := range map[string]int{
 		"another body":   send(http.MethodPost, path, `{"name":"other-service"}`, proof),
@@ -198,6 +199,7 @@ func TestRuleG1AProofIsForOneRequest(t *testing.T) {
 	}
 	// A login is no service: what machines ask for is not for it.
 	if got, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.tcp+iamclient.BasePath+"/system/enrich", nil); err == nil {
+		got.Header.Set("Content-Type", "application/json")
 		proof := loginproof.Sign(admin.key, admin.login.ID, issuer, got, []byte("{}"), r.Clock.Now())
 		if status := send(http.MethodPost, iamclient.BasePath+"/system/enrich", "{}", proof); status != http.StatusForbidden {
 			t.Errorf("a machine's route: %d", status)

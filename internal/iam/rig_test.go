@@ -86,7 +86,7 @@ func newRigWith(t testing.TB, cfg rigConfig) *rig {
 	})
 	must(t, err)
 	t.Cleanup(func() { _ = users.Close() })
-	authenticator, err := authn.New(authn.Config{Issuer: issuer, Keys: r.Keys, Registry: r.Registry, Users: users, Logins: r.Store, LocalUID: cfg.localUID, Now: r.Clock.Now})
+	authenticator, err := authn.New(authn.Config{Issuer: issuer, Keys: r.Keys, Registry: r.Registry, Users: users, Logins: r.Store, Once: iam.Once(), LocalUID: cfg.localUID, Now: r.Clock.Now})
 	must(t, err)
 	r.minter, err = token.New(token.Config{Issuer: issuer, Keys: r.Keys, Now: r.Clock.Now})
 	must(t, err)

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/countersign/countersign/internal/admin"
 	"github.com/countersign/countersign/internal/audit"
 	"github.com/countersign/countersign/internal/iamclient"
+	"github.com/countersign/countersign/internal/loginproof"
 )
 
 // RULES E5: that a service was told of people is in the audit log: how many, never who by
@@ -59,6 +62,19 @@ func TestRuleE5BackupSaysWhoTookIt(t *testing.T) {
 	if len(events) != 1 || events[0].User != "boss" || events[0].UserIssuer != o.people.url || !strings.HasPrefix(events[0].Actor, "user:") {
 		t.Errorf("%+v", events)
 	}
+}
+
+// RULES G1: who saw the request for a backup does not get the database by sending it again.
+func TestRuleG1ABackupIsGivenOnce(t *testing.T) {
+	t.Parallel()
+	r := newRigWith(t, rigConfig{localUID: uint32(os.Geteuid()), exposeReasons: true, backup: func(w io.Writer) error { _, err := io.WriteString(w, "rows"); return err }})
+	login := r.logIn(t)
+	asked, err := http.NewRequestWithContext(t.Context(), "GET", r.tcp+iamclient.BasePath+"/admin/backup", nil)
+	must(t, err)
+	proof := map[string]string{"Authorization": loginproof.Sign(login.key, login.login.ID, issuer, asked, nil, r.Clock.Now())}
+	r.ask(t, ask{method: "GET", path: "/admin/backup", header: proof}).want(t, 200, "rows")
+	r.ask(t, ask{method: "GET", path: "/admin/backup", header: proof}).want(t, 401, string(countersign.ReasonProofReplayed))
+	r.askAs(t, login, ask{method: "GET", path: "/admin/backup"}).want(t, 200, "rows")
 }
 
 // RULES G2: that there is no such login is said of a login.

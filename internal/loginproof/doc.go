@@ -5,8 +5,9 @@
 // to the same server within a minute, and a change not even that.
 //
 // PROOF is a JWT (RFC 7519) with one fixed algorithm, EdDSA, whose kid names the login. Its
-// claims are the server's issuer, an id, the time, and method, path with query, and the
-// SHA-256 of the body: what RFC 9449 (DPoP) has, and the body.
+// claims are the server's issuer, an id, the time, and method, path with query, the SHA-256 of
+// the headers that change what is asked for (the tenant, the revision, how the body is read) and
+// that of the body: what RFC 9449 (DPoP) has, and the headers and the body.
 //
 // It does not know which logins there are (package authn).
 //

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 
@@ -41,10 +42,11 @@ type Claims struct {
 	// ID is random: a change is taken once.
 	ID       string `json:"jti"`
 	IssuedAt int64  `json:"iat"`
-	// Method, Target (path and query as sent) and BodyHash are the request's.
-	Method   string `json:"htm"`
-	Target   string `json:"htu"`
-	BodyHash string `json:"bh"`
+	// Method, Target (path and query as sent), HeaderHash and BodyHash are the request's.
+	Method     string `json:"htm"`
+	Target     string `json:"htu"`
+	HeaderHash string `json:"hh"`
+	BodyHash   string `json:"bh"`
 }
 
 // Proof is one that was read and not verified.
@@ -54,6 +56,24 @@ type Proof struct {
 	claims Claims
 	signed []byte
 	sig    []byte
+}
+
+// bound are the headers that change what a request means: whose tenant it is about, which
+// revision it may change, and how its body is read.
+var bound = []string{"X-Active-Tenant-Id", "If-Match", "If-None-Match", "Content-Type"}
+
+// hashHeaders returns what a proof says of the headers: how many values each has, and each
+// value with its length before it, so that no two requests have one hash (RULES C6).
+func hashHeaders(h http.Header) string {
+	var text []byte
+	for _, name := range bound {
+		text = binary.BigEndian.AppendUint64(text, uint64(len(h[name])))
+		for _, value := range h[name] {
+			text = binary.BigEndian.AppendUint64(text, uint64(len(value)))
+			text = append(text, value...)
+		}
+	}
+	return HashBody(text)
 }
 
 // HashBody returns what a proof says of a body.
@@ -80,7 +100,7 @@ func Sign(key ed25519.PrivateKey, login, audience string, r *http.Request, body 
 	_, _ = rand.Read(id[:]) // never fails: crypto/rand ends the program instead
 	claims := Claims{
 		Audience: audience, ID: base64.RawURLEncoding.EncodeToString(id[:]), IssuedAt: now.Unix(),
-		Method: r.Method, Target: Target(r.URL), BodyHash: HashBody(body),
+		Method: r.Method, Target: Target(r.URL), HeaderHash: hashHeaders(r.Header), BodyHash: HashBody(body),
 	}
 	signed := part(header{"EdDSA", typ, login}) + "." + part(claims)
 	return Scheme + " " + signed + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(key, []byte(signed)))
@@ -170,7 +190,7 @@ func (p Proof) Verify(key ed25519.PublicKey, audience string, r *http.Request, n
 	switch age := now.Sub(time.Unix(p.claims.IssuedAt, 0)); {
 	case p.claims.Audience != audience:
 		return Claims{}, refused(countersign.ReasonAudMismatch)
-	case p.claims.Method != r.Method || p.claims.Target != Target(r.URL):
+	case p.claims.Method != r.Method || p.claims.Target != Target(r.URL) || p.claims.HeaderHash != hashHeaders(r.Header):
 		return Claims{}, refused(countersign.ReasonClaimInvalid)
 	case age > maxAge || age < -maxAge:
 		return Claims{}, countersign.NewError(countersign.Skewed, countersign.ReasonClockSkewed, "the clocks of this server and of the caller are more than a minute apart")

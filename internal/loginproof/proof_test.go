@@ -101,3 +101,38 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// RULES G1: a proof is for the tenant, the revision and the kind of body that it was made for.
+func TestRuleG1AProofBindsTheHeadersThatCount(t *testing.T) {
+	t.Parallel()
+	asked := httptest.NewRequest(http.MethodPut, "/x", nil)
+	asked.Header = http.Header{"X-Active-Tenant-Id": {"acme"}, "If-Match": {`"1"`}, "Content-Type": {"application/json"}}
+	text := loginproof.Sign(key(), "l1", audience, asked, nil, at)
+	with := func(change func(http.Header)) error {
+		r := newRequest(http.MethodPut, "/x", text)
+		for name, values := range asked.Header {
+			r.Header[name] = values
+		}
+		change(r.Header)
+		_, err := verify(r, at)
+		return err
+	}
+	if err := with(func(h http.Header) { h.Set("User-Agent", "a proxy's") }); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(http.Header){
+		"another tenant":        func(h http.Header) { h.Set("X-Active-Tenant-ID", "beta") },
+		"no tenant":             func(h http.Header) { h.Del("X-Active-Tenant-ID") },
+		"an empty tenant":       func(h http.Header) { h["X-Active-Tenant-Id"] = []string{""} },
+		"two tenants":           func(h http.Header) { h["X-Active-Tenant-Id"] = []string{"acme", "beta"} },
+		"another revision":      func(h http.Header) { h.Set("If-Match", "*") },
+		"no revision":           func(h http.Header) { h.Del("If-Match") },
+		"only if there is none": func(h http.Header) { h.Set("If-None-Match", "*") },
+		"one for the other":     func(h http.Header) { h.Del("If-Match"); h.Set("If-None-Match", `"1"`) },
+		"another type":          func(h http.Header) { h.Set("Content-Type", "application/merge-patch+json") },
+	} {
+		if err := with(change); !errors.Is(err, countersign.BadToken) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

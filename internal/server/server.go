@@ -248,7 +248,7 @@ func (s *Server) openServices() (err error) {
 		return err
 	}
 	local := uint32(os.Geteuid()) //nolint:gosec // G115: user ids are 32 bits wide
-	if s.authn, err = authn.New(authn.Config{Issuer: s.issuer, Keys: s.keys, Registry: s.registry, Users: s.web, Logins: s.store, LocalUID: local, Now: s.now}); err != nil {
+	if s.authn, err = authn.New(authn.Config{Issuer: s.issuer, Keys: s.keys, Registry: s.registry, Users: s.web, Logins: s.store, Once: iam.Once(), LocalUID: local, Now: s.now}); err != nil {
 		return err
 	}
 	if err = s.openDirectories(); err != nil {
