@@ -3,9 +3,6 @@ package admin
 import (
 	"cmp"
 	"context"
-
-	"github.com/countersign/countersign/internal/resource"
-	"github.com/countersign/countersign/internal/store"
 )
 
 // maxDeviceIssuers bounds what strangers are told; there are few such issuers.
@@ -25,33 +22,22 @@ type DeviceLogin struct {
 // to one that some tenant's administrator chose (RULES A6). What the user may do after that, the
 // roles say that were assigned to them (RULES G2).
 //
+// They are held in memory until one changes, since strangers ask.
+//
 // Errors: countersign.Unavailable.
 func (a *Admin) DeviceLogins(ctx context.Context, name string) (found []DeviceLogin, err error) {
-	page := store.Page{Limit: store.MaxLimit}
-	for {
-		objects, err := a.store.Objects(ctx, resource.KindIssuer, page)
-		if err != nil {
-			return nil, describe(err)
-		}
-		for _, o := range objects {
-			if name != "" && o.Name != name || name == "" && o.Tenant != "" {
-				continue
-			}
-			d, err := resource.FromSpec(o.Kind, o.Name, o.Tenant, o.Spec)
-			if err != nil || d.Issuer == nil || d.Issuer.DeviceLogin == nil {
-				continue // what can't be read lets nobody in
-			}
-			login := d.Issuer.DeviceLogin
-			found = append(found, DeviceLogin{
-				Name: o.Name, Issuer: d.Issuer.URL, ClientID: login.ClientID, Scopes: login.Scopes, Token: cmp.Or(login.Token, "access"),
-			})
-			if len(found) == maxDeviceIssuers {
-				return found, nil
-			}
-		}
-		if len(objects) < store.MaxLimit {
-			return found, nil
-		}
-		page.After = objects[len(objects)-1].Name
+	known, err := a.registry.DeviceLogins(ctx)
+	if err != nil {
+		return nil, describe(err)
 	}
+	for _, d := range known {
+		if name != "" && d.Name != name || name == "" && d.Tenant != "" {
+			continue
+		}
+		found = append(found, DeviceLogin{Name: d.Name, Issuer: d.URL, ClientID: d.ClientID, Scopes: d.Scopes, Token: cmp.Or(d.Token, "access")})
+		if len(found) == maxDeviceIssuers {
+			break
+		}
+	}
+	return found, nil
 }

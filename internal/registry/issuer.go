@@ -20,9 +20,35 @@ const maxIssuers = 10_000
 type issuers struct {
 	loading sync.Mutex // one reads, the others wait for what it finds
 	mu      sync.Mutex
-	// byURL is nil when it has to be read anew; version grows each time that happens.
-	byURL   map[string][]trust.Issuer
+	// It is nil when all have to be read anew; version grows each time that happens.
+	*knownIssuers
 	version int
+}
+
+// knownIssuers are all of one moment.
+type knownIssuers struct {
+	byURL   map[string][]trust.Issuer
+	devices []DeviceLogin // in order of name
+}
+
+// DeviceLogin is an issuer whose users may log in from a command line (RFC 8628).
+type DeviceLogin struct {
+	Name, Tenant, URL string
+	resource.DeviceLogin
+}
+
+// DeviceLogins returns those of all tenants in order of name. Never change them.
+//
+// Errors: countersign.Unavailable.
+func (r *Registry) DeviceLogins(ctx context.Context) ([]DeviceLogin, error) {
+	if r.stale() {
+		return nil, errStale
+	}
+	known, err := r.issuers.get(ctx, r.store)
+	if err != nil {
+		return nil, err
+	}
+	return known.devices, nil
 }
 
 // Issuers implements trust.Issuers: the documents of exactly that URL. Never change them.
@@ -32,11 +58,11 @@ func (r *Registry) Issuers(ctx context.Context, url string) ([]trust.Issuer, err
 	if r.stale() {
 		return nil, errStale
 	}
-	byURL, err := r.issuers.get(ctx, r.store)
+	known, err := r.issuers.get(ctx, r.store)
 	if err != nil {
 		return nil, err
 	}
-	return byURL[url], nil
+	return known.byURL[url], nil
 }
 
 // hasIssuer reports whether the Issuer document with that uid is there, has that URL, and may
@@ -59,9 +85,9 @@ func mayRefer(tenant, owner string, sharedWith []string) bool {
 	return tenant == "" || tenant == owner || slices.Contains(sharedWith, tenant)
 }
 
-func (s *issuers) get(ctx context.Context, from store.Objects) (map[string][]trust.Issuer, error) {
-	if byURL, _ := s.known(); byURL != nil {
-		return byURL, nil
+func (s *issuers) get(ctx context.Context, from store.Objects) (*knownIssuers, error) {
+	if known, _ := s.known(); known != nil {
+		return known, nil
 	}
 	s.loading.Lock()
 	defer s.loading.Unlock()
@@ -69,9 +95,9 @@ func (s *issuers) get(ctx context.Context, from store.Objects) (map[string][]tru
 		return nil, countersign.WrapError(countersign.Unavailable, countersign.ReasonStoreUnavailable, "the store is not available", err)
 	}
 	for {
-		byURL, version := s.known()
-		if byURL != nil {
-			return byURL, nil
+		known, version := s.known()
+		if known != nil {
+			return known, nil
 		}
 		fresh, err := readIssuers(ctx, from)
 		if err != nil {
@@ -79,7 +105,7 @@ func (s *issuers) get(ctx context.Context, from store.Objects) (map[string][]tru
 		}
 		s.mu.Lock()
 		if s.version == version { // else what was read may be from before a change
-			s.byURL = fresh
+			s.knownIssuers = fresh
 			s.mu.Unlock()
 			return fresh, nil
 		}
@@ -87,23 +113,23 @@ func (s *issuers) get(ctx context.Context, from store.Objects) (map[string][]tru
 	}
 }
 
-func (s *issuers) known() (byURL map[string][]trust.Issuer, version int) {
+func (s *issuers) known() (known *knownIssuers, version int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.byURL, s.version
+	return s.knownIssuers, s.version
 }
 
 func (s *issuers) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.byURL = nil
+	s.knownIssuers = nil
 	s.version++
 }
 
-func readIssuers(ctx context.Context, from store.Objects) (map[string][]trust.Issuer, error) {
+func readIssuers(ctx context.Context, from store.Objects) (*knownIssuers, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 	defer cancel()
-	byURL := make(map[string][]trust.Issuer)
+	known := &knownIssuers{byURL: make(map[string][]trust.Issuer)}
 	count := 0
 	for after := ""; ; {
 		page, err := from.Objects(ctx, resource.KindIssuer, store.Page{After: after, Limit: store.MaxLimit})
@@ -111,29 +137,28 @@ func readIssuers(ctx context.Context, from store.Objects) (map[string][]trust.Is
 			return nil, fmt.Errorf("read the issuers: %w", err)
 		}
 		for _, row := range page {
-			issuer, err := issuerOf(row)
+			document, err := resource.FromSpec(row.Kind, row.Name, row.Tenant, row.Spec)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("read issuer %s: %w", row.Name, err)
 			}
-			byURL[issuer.URL] = append(byURL[issuer.URL], issuer)
+			issuer := issuerOf(row, document.Issuer)
+			known.byURL[issuer.URL] = append(known.byURL[issuer.URL], issuer)
+			if login := document.Issuer.DeviceLogin; login != nil {
+				known.devices = append(known.devices, DeviceLogin{row.Name, row.Tenant, issuer.URL, *login})
+			}
 			after = row.Name
 		}
 		if count += len(page); count > maxIssuers {
 			return nil, countersign.NewError(countersign.Unavailable, "", "there are more than 10,000 issuers")
 		}
 		if len(page) < store.MaxLimit {
-			return byURL, nil
+			return known, nil
 		}
 	}
 }
 
 // issuerOf says a stored document in the words of package trust.
-func issuerOf(row store.Object) (trust.Issuer, error) {
-	document, err := resource.FromSpec(row.Kind, row.Name, row.Tenant, row.Spec)
-	if err != nil {
-		return trust.Issuer{}, fmt.Errorf("read issuer %s: %w", row.Name, err)
-	}
-	d := document.Issuer
+func issuerOf(row store.Object, d *resource.Issuer) trust.Issuer {
 	claims := trust.ClaimNames{
 		Service: d.Claims.Service.Claim, ServiceFrom: d.Claims.Service.From, ServicePrefix: d.Claims.Service.StripPrefix,
 		Roles: d.Claims.Roles, Tenant: d.Claims.Tenant, Scopes: d.Claims.Scopes,
@@ -143,5 +168,5 @@ func issuerOf(row store.Object) (trust.Issuer, error) {
 		Subject: d.Subject, Profile: d.Profile, TokenUse: d.TokenUse, JWKS: d.JWKS, JWKSURI: d.JWKSURI,
 		Audiences: d.Audiences, Algorithms: d.Algorithms, AllowPrivateAddresses: d.AllowPrivateAddresses, Claims: claims,
 		MayAssert: trust.MayAssert{Tenants: d.MayAssert.Tenants, Roles: d.MayAssert.Roles, Scopes: d.MayAssert.Scopes},
-	}, nil
+	}
 }
