@@ -66,7 +66,7 @@ func mayGrant(actor Actor, s store.Service, before *store.Service, lookup func(n
 }
 
 // foreignAudience returns an audience of a tenant's service that names one which is not the
-// tenant's, nor shared with it (RULES A6); "" = there is none. What names no service yet is
+// tenant's, nor the platform's, nor shared with it (RULES A6); "" = there is none. What names no service yet is
 // looked at when a token is asked for, as all are.
 func foreignAudience(s store.Service, lookup func(name string) (*resource.Document, error)) (string, error) {
 	if s.Tenant == "" {
@@ -80,7 +80,7 @@ func foreignAudience(s store.Service, lookup func(name string) (*resource.Docume
 		if err != nil {
 			return "", err
 		}
-		if named != nil && named.Tenant != s.Tenant && !slices.Contains(named.SharedWith(), s.Tenant) {
+		if named != nil && named.Tenant != "" && named.Tenant != s.Tenant && !slices.Contains(named.SharedWith(), s.Tenant) {
 			return audience, nil
 		}
 	}

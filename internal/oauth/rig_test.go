@@ -104,8 +104,6 @@ func (f *rig) story(tb testing.TB) map[string]string {
 		"document-service": f.service(tb, admin.ServiceSpec{Name: "document-service", Scopes: []string{"s2s:internal", "docs:read"}, Audiences: []string{"parse-service"}}),
 		"parse-service":    f.service(tb, admin.ServiceSpec{Name: "parse-service"}),
 	}
-	f.apply(tb, "kind: Service\nname: document-service\nscopes: [\"s2s:internal\", \"docs:read\"]\naudiences: [parse-service]\nshared_with: [acme]\n---\n"+
-		"kind: Service\nname: parse-service\nshared_with: [acme]\n")
 	secrets["backend-actor"] = f.service(tb, admin.ServiceSpec{Name: "backend-actor", Audiences: []string{"document-service", "parse-service", "urn:example:files"}, Tenant: "acme"})
 	return secrets
 }

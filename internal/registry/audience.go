@@ -16,8 +16,8 @@ type receiver struct {
 }
 
 // MayReach reports whether a client may have a token for an audience that it was granted
-// (RULES A6): what names a service of another tenant, or the platform's, only as long as that
-// lists the client's tenant in shared_with. So a name that is deleted and made by another
+// (RULES A6): what names a service of another tenant only as long as that lists the client's
+// tenant in shared_with; the platform's are there for everybody whom they were granted to. So a name that is deleted and made by another
 // tenant is not what was granted (RULES A5). What names no service of ours is nobody's, and
 // stays what it was when it was granted.
 //
@@ -33,13 +33,13 @@ func (r *Registry) MayReach(ctx context.Context, client *Service, audience strin
 	}
 	shard, hash := r.shard(audience)
 	if held := shard.service(hash, audience); held != nil {
-		return mayRefer(client.Tenant, held.Tenant, held.SharedWith), nil
+		return held.Tenant == "" || mayRefer(client.Tenant, held.Tenant, held.SharedWith), nil
 	}
 	named, err := view(ctx, r, &r.receivers, audience, errUnknown, r.readReceiver)
 	if err != nil {
 		return false, err
 	}
-	return named.absent || mayRefer(client.Tenant, named.tenant, named.sharedWith), nil
+	return named.absent || named.tenant == "" || mayRefer(client.Tenant, named.tenant, named.sharedWith), nil
 }
 
 func (r *Registry) readReceiver(ctx context.Context, name string) (*receiver, error) {

@@ -38,7 +38,7 @@ func TestRuleA6WhoseAnAudienceIsCostsNoRead(t *testing.T) {
 		return &registry.Service{Service: store.Service{Name: "caller", Tenant: tenant}}
 	}
 	want := map[string]bool{
-		"theirs": false, "shared": true, "ours": true, "platform": false, "nobody": true,
+		"theirs": false, "shared": true, "ours": true, "platform": true, "nobody": true,
 		"caller": true, "sts": true, "iam-service": true, "urn:example:files": true, "https://a.example": true,
 	}
 	check := func(when string) {

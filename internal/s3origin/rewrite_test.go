@@ -166,7 +166,9 @@ func TestListOfMoreThanWasAskedForIsNotPassedOn(t *testing.T) {
 	}
 	for operation, names := range entries {
 		for _, entry := range names[1:] {
-			asked := func() *s3api.Request { return request(operation, "", append(selector[operation], "prefix", "mine/a b")...) }
+			asked := func() *s3api.Request {
+				return request(operation, "", append(selector[operation], "prefix", "mine/a b")...)
+			}
 			for _, key := range []string{"team/other", "team/mine/", "team/mine/a", "team/mine%2Fa%2520b", "team/Mine/a b"} {
 				if err := newRig(t, answerWith(200, answer(names[0], entry, key))).fails(t, countersign.Upstream, asked()); err == nil {
 					t.Errorf("%s passed on %s of %s", operation, entry, key)
