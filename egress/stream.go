@@ -51,8 +51,15 @@ type StreamConfig struct {
 // redirect is an answer like others: it follows none. Safe for concurrent use.
 type Stream struct {
 	// plain is for http, secure for https: they differ in which addresses they may dial.
-	plain, secure *http.Transport
+	plain, secure streamPath
 	private       bool
+}
+
+// streamPath sends requests of a scheme.
+type streamPath struct {
+	// transport is for those with a body, direct for the others.
+	transport *http.Transport
+	direct    *direct
 }
 
 // NewStream returns a Stream, to be kept and shared: it pools connections.
@@ -70,34 +77,39 @@ func NewStream(cfg StreamConfig) *Stream {
 		cfg.MaxIdlePerHost = 64
 	}
 	return &Stream{
-		secure:  streamTransport(cfg, dialRule{allowPrivate: cfg.AllowPrivateAddresses}),
-		plain:   streamTransport(cfg, dialRule{allowPrivate: cfg.AllowPrivateAddresses, refusePublic: true}),
+		secure: newStreamPath(cfg, dialRule{allowPrivate: cfg.AllowPrivateAddresses}, &tls.Config{
+			MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs, NextProtos: []string{"http/1.1"},
+		}),
+		plain:   newStreamPath(cfg, dialRule{allowPrivate: cfg.AllowPrivateAddresses, refusePublic: true}, nil),
 		private: cfg.AllowPrivateAddresses,
 	}
 }
 
-func streamTransport(cfg StreamConfig, rule dialRule) *http.Transport {
+// newStreamPath: secure is nil for plain http.
+func newStreamPath(cfg StreamConfig, rule dialRule, secure *tls.Config) streamPath {
+	dial := dialBy(rule, cfg.DialTimeout, cfg.Resolver)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	return &http.Transport{
-		Proxy:       nil, // never from the environment
-		DialContext: dialBy(rule, cfg.DialTimeout, cfg.Resolver),
-		TLSClientConfig: &tls.Config{
-			MinVersion: tls.VersionTLS12,
-			RootCAs:    cfg.RootCAs,
-		},
+	transport := &http.Transport{
+		Proxy:                  nil, // never from the environment
+		DialContext:            dial,
+		TLSClientConfig:        secure.Clone(),
 		Protocols:              protocols,
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		TLSHandshakeTimeout:    cfg.DialTimeout,
 		ResponseHeaderTimeout:  cfg.HeaderTimeout,
 		ExpectContinueTimeout:  cfg.ContinueTimeout,
-		IdleConnTimeout:        30 * time.Second,
+		IdleConnTimeout:        idleTimeout,
 		MaxIdleConns:           maxIdleConns,
 		MaxIdleConnsPerHost:    cfg.MaxIdlePerHost,
 		ReadBufferSize:         streamBufferBytes,
 		WriteBufferSize:        streamWriteBytes,
 	}
+	return streamPath{transport, &direct{
+		dial: dial, tls: secure, dialTimeout: cfg.DialTimeout, headerTimeout: cfg.HeaderTimeout,
+		idle: idleConns{perAddress: cfg.MaxIdlePerHost},
+	}}
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -111,11 +123,15 @@ func (s *Stream) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	transport := s.secure
+	path := s.secure
 	if r.URL.Scheme == "http" {
-		transport = s.plain
+		path = s.plain
 	}
-	resp, err := transport.RoundTrip(r)
+	var sender http.RoundTripper = path.transport
+	if path.direct.takes(r) {
+		sender = path.direct
+	}
+	resp, err := sender.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
@@ -141,8 +157,10 @@ func (s *Stream) CheckURL(u *url.URL) error {
 
 // CloseIdleConnections closes the connections that no request uses.
 func (s *Stream) CloseIdleConnections() {
-	s.plain.CloseIdleConnections()
-	s.secure.CloseIdleConnections()
+	for _, path := range []streamPath{s.plain, s.secure} {
+		path.transport.CloseIdleConnections()
+		path.direct.idle.close()
+	}
 }
 
 var _ http.RoundTripper = (*Stream)(nil)
