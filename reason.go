@@ -127,6 +127,7 @@ const (
 	ReasonNotHeld             Reason = "not_held" // nobody grants, or takes away, what they don't hold: RULES A7
 	ReasonInUse               Reason = "in_use"   // something still belongs to what is to be deleted
 	ReasonCursorInvalid       Reason = "cursor_invalid"
+	ReasonClientGone          Reason = "client_gone" // it did not take its answer
 	ReasonInternal            Reason = "internal"
 	ReasonSeveral             Reason = "several" // one audit event that stands for refusals of many kinds
 )

@@ -91,7 +91,7 @@ func logFailure(r *http.Request, logger *slog.Logger, err error) {
 		return
 	}
 	ctx := r.Context()
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) || countersign.ReasonOf(err) == countersign.ReasonClientGone {
 		level = slog.LevelDebug // the client went away: nobody waits for an answer
 	}
 	if !logger.Enabled(ctx, level) {

@@ -5,13 +5,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -323,6 +327,49 @@ func TestClientThatWentAwayIsNoFault(t *testing.T) {
 	})
 	if log.String() != "" {
 		t.Errorf("log: %s", &log)
+	}
+}
+
+// brokenPipe is a connection that its client has closed, or a handler's own mistake.
+type brokenPipe struct {
+	http.ResponseWriter
+	err error
+}
+
+func (w brokenPipe) Write([]byte) (int, error) { return 0, w.err }
+
+func TestClientThatTakesNoAnswerIsNoFault(t *testing.T) {
+	t.Parallel()
+	reset := &net.OpError{Op: "write", Net: "tcp", Err: syscall.ECONNRESET}
+	for name, test := range map[string]struct {
+		err    error
+		reason countersign.Reason
+		level  string
+	}{
+		"reset":                {reset, countersign.ReasonClientGone, "DEBUG"},
+		"stands still":         {&net.OpError{Op: "write", Net: "tcp", Err: os.ErrDeadlineExceeded}, countersign.ReasonClientGone, "DEBUG"},
+		"more than was said":   {http.ErrContentLength, countersign.ReasonInternal, "ERROR"},
+		"a body where is none": {http.ErrBodyNotAllowed, countersign.ReasonInternal, "ERROR"},
+	} {
+		for kind, write := range map[string]func(w http.ResponseWriter) error{
+			"write":       func(w http.ResponseWriter) error { _, err := w.Write([]byte("x")); return err },
+			"writestring": func(w http.ResponseWriter) error { _, err := io.WriteString(w, "x"); return err },
+		} {
+			t.Run(name+" "+kind, func(t *testing.T) {
+				t.Parallel()
+				var log fixture.Log
+				h := web.Wrap(web.Config{}, web.Handle(log.Logger(slog.LevelDebug), writeError, func(w http.ResponseWriter, _ *http.Request) error {
+					return fmt.Errorf("write the answer: %w", write(w))
+				}))
+				func() {
+					defer func() { _ = recover() }() // it cuts the connection
+					h.ServeHTTP(brokenPipe{httptest.NewRecorder(), test.err}, httptest.NewRequest(http.MethodGet, "/", nil))
+				}()
+				if line := log.String(); strings.Count(line, "request failed") != 1 || !strings.Contains(line, test.level) || !strings.Contains(line, string(test.reason)) {
+					t.Errorf("log: %s", line)
+				}
+			})
+		}
 	}
 }
 

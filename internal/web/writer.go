@@ -1,8 +1,11 @@
 package web
 
 import (
+	"errors"
 	"io"
 	"net/http"
+
+	"github.com/countersign/countersign"
 )
 
 // responseWriter remembers what was answered. http.ResponseController reaches the
@@ -37,7 +40,16 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 	w.started(http.StatusOK)
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
-	return n, err
+	return n, writeError(err)
+}
+
+// writeError tells a client that does not take its answer from a handler that writes what it
+// may not.
+func writeError(err error) error {
+	if err == nil || errors.Is(err, http.ErrBodyNotAllowed) || errors.Is(err, http.ErrContentLength) || errors.Is(err, http.ErrHijacked) {
+		return err
+	}
+	return countersign.WrapError(countersign.Internal, countersign.ReasonClientGone, "", err)
 }
 
 // WriteString implements io.StringWriter.
@@ -45,7 +57,7 @@ func (w *responseWriter) WriteString(s string) (int, error) {
 	w.started(http.StatusOK)
 	n, err := io.WriteString(w.ResponseWriter, s)
 	w.bytes += int64(n)
-	return n, err
+	return n, writeError(err)
 }
 
 // ReadFrom implements io.ReaderFrom, so that files and sockets are copied by the kernel.
