@@ -16,7 +16,7 @@ import (
 
 type options struct {
 	binary, floor, peer, only, rows, versity string
-	seconds, rounds, services          int
+	seconds, rounds, services                int
 }
 
 func main() {
