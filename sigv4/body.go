@@ -42,9 +42,9 @@ type BodyOptions struct {
 // concurrent use.
 type Body struct {
 	from     source
-	left     int64 // bytes that were not yielded
-	sum      hash.Hash
-	hash     string
+	left     int64     // bytes that were not yielded
+	sum      hash.Hash // nil where there is nothing to hash
+	hash     string    // "" = none was signed
 	checksum hash.Hash
 	name     string // of the trailer
 	value    string // of the trailer
@@ -99,7 +99,10 @@ func (q *Request) Body(r io.Reader, o BodyOptions) (*Body, error) {
 	b := &Body{left: o.DecodedLength}
 	switch kindOfPayload(form) {
 	case payloadHash:
-		b.from, b.sum, b.hash = &plainBody{r: r}, sha256.New(), form
+		b.from, b.hash = &plainBody{r: r}, form
+		if o.DecodedLength > 0 {
+			b.sum = sha256.New()
+		}
 	case payloadUnsigned:
 		b.from = &plainBody{r: r}
 	case payloadStreaming:
@@ -208,8 +211,11 @@ func (b *Body) finish() error {
 	if err != nil {
 		return b.fail(err)
 	}
-	if b.sum != nil {
-		sum := hex.EncodeToString(b.sum.Sum(nil))
+	if b.hash != "" {
+		sum := EmptyPayloadHash
+		if b.sum != nil {
+			sum = hex.EncodeToString(b.sum.Sum(nil))
+		}
 		if subtle.ConstantTimeCompare([]byte(sum), []byte(b.hash)) != 1 {
 			return b.fail(countersign.NewError(countersign.BodyMismatch, countersign.ReasonBodyMismatch, "the body is not the one that was signed"))
 		}

@@ -154,7 +154,8 @@ func signRequest(r *http.Request, c Credentials, s SignOptions, date, payload st
 	if err != nil {
 		return done, err
 	}
-	done.scope, done.names = s.scope(), strings.Join(names, ";")
+	done.scope = Scope{Date: date[:len(dateFormat)], Region: s.Region, Service: s.Service}
+	done.names = strings.Join(names, ";")
 	out := make([]byte, 0, 256+len(encoded)+2*len(r.URL.RawQuery)+2*len(done.names)+sizeOf(values))
 	out = append(append(out, method...), '\n')
 	out = append(append(out, s.form().canonical(encoded)...), '\n')
@@ -183,7 +184,7 @@ func checkSign(r *http.Request, c Credentials, s SignOptions) (payload string, e
 	if len(c.SessionToken.Reveal()) > maxTokenBytes || !isHeaderValue(c.SessionToken.Reveal()) {
 		return "", invalid(countersign.ReasonParameterInvalid, "the session token is too long or malformed")
 	}
-	if year := s.Time.UTC().Year(); !s.scope().valid() || s.Time.IsZero() || year > 9999 {
+	if year := s.Time.UTC().Year(); !(Scope{Region: s.Region, Service: s.Service}).valid() || s.Time.IsZero() || year > 9999 {
 		return "", invalid(countersign.ReasonParameterInvalid, "a signature needs a region, a service and a time")
 	}
 	query, err := parseQuery(r.URL.RawQuery)

@@ -52,21 +52,32 @@ func (e *exchange) openBody() (signedBody, error) {
 	control := http.NewResponseController(e.w)
 	// Over HTTP/2 this one ends a stream that only reads, too; who writes sets it anew.
 	_ = control.SetWriteDeadline(time.Time{})
-	if e.caller.anonymous() {
-		_ = control.SetReadDeadline(time.Time{}) // as at the end of a body
-		return nil, nil                          //nolint:nilnil // there is none
+	if e.target.operation.body == noBody {
+		return nil, e.endBody(control)
 	}
 	e.r.Body = &idleReader{ReadCloser: e.r.Body, control: control, idle: e.cfg.ReadIdle, now: time.Now, watch: e.watch()}
 	body, err := e.caller.proven.Body(e.r)
 	if err != nil {
 		return nil, fmt.Errorf("open the body: %w", err)
 	}
-	if e.target.operation.body == noBody {
-		if _, err := io.Copy(io.Discard, body); err != nil {
-			return nil, fmt.Errorf("read the body: %w", err)
-		}
-	}
 	return body, nil
+}
+
+// endBody is openBody where there is none: its length is known to be 0, and who signed the
+// request signed that.
+func (e *exchange) endBody(control *http.ResponseController) error {
+	_ = control.SetReadDeadline(time.Time{}) // as at the end of a body
+	if e.caller.anonymous() {
+		return nil
+	}
+	body, err := e.caller.proven.Body(e.r)
+	if err != nil {
+		return fmt.Errorf("open the body: %w", err)
+	}
+	if _, err := io.Copy(io.Discard, body); err != nil {
+		return fmt.Errorf("read the body: %w", err)
+	}
+	return nil
 }
 
 // signedBody is a *sigv4.Body.

@@ -43,11 +43,12 @@ func (e *exchange) respond(answer *s3api.Response) error {
 	return e.copy(answer, *room)
 }
 
-// start writes the header of the answer.
-func (e *exchange) start(status int) {
-	e.mayWrite(e.w)
+// start writes the header of the answer, and returns until when the client has to take it.
+func (e *exchange) start(status int) time.Time {
+	until := e.mayWrite(e.w)
 	e.status = status
 	e.w.WriteHeader(status)
+	return until
 }
 
 // copy streams the body of an answer, giving the client a time for each piece of it.
@@ -69,7 +70,7 @@ func (e *exchange) copy(answer *s3api.Response, room []byte) error {
 			return errBroken(io.ErrUnexpectedEOF)
 		}
 		if e.status == 0 {
-			e.start(answer.Status)
+			until = e.start(answer.Status)
 		}
 		if n > 0 {
 			if now := time.Now(); until.Sub(now) < e.cfg.WriteIdle*3/4 { // not a system call for each piece
@@ -95,6 +96,8 @@ func errBroken(cause error) error {
 }
 
 // mayWrite gives the client its time to take an answer, whatever the upload before it took.
-func (g *Gateway) mayWrite(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(g.cfg.WriteIdle)) // not possible in tests alone
+func (g *Gateway) mayWrite(w http.ResponseWriter) time.Time {
+	until := time.Now().Add(g.cfg.WriteIdle)
+	_ = http.NewResponseController(w).SetWriteDeadline(until) // not possible in tests alone
+	return until
 }

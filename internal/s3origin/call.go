@@ -6,6 +6,7 @@ import (
 	"crypto/md5" //nolint:gosec // G501: S3's Content-MD5; the signed hash is what protects
 	"encoding/base64"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -69,20 +70,27 @@ func (o *Origin) call(r *s3api.Request) (*call, error) {
 }
 
 // notPassed are headers that this package writes itself, or that are about one hop.
-var notPassed = []string{
+var notPassed = setOf(
 	"Accept-Encoding", "Authorization", "Connection", "Content-Length", "Date", "Expect", "Host", "Keep-Alive", "Proxy-Authorization",
 	"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "User-Agent", "X-Amz-Content-Sha256", "X-Amz-Copy-Source", "X-Amz-Date",
 	"X-Amz-Decoded-Content-Length", "X-Amz-Security-Token", "X-Amz-Trailer",
+)
+
+func setOf(names ...string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for _, name := range names {
+		set[name] = true
+	}
+	return set
 }
 
 // headersFor copies the headers of a request.
 func headersFor(from http.Header) http.Header {
 	header := make(http.Header, len(from)+8)
 	for name, values := range from {
-		header[http.CanonicalHeaderKey(name)] = values
-	}
-	for _, name := range notPassed {
-		delete(header, name)
+		if name = http.CanonicalHeaderKey(name); !notPassed[name] {
+			header[name] = values
+		}
 	}
 	header["User-Agent"] = []string{"countersign"}
 	return header
@@ -259,7 +267,7 @@ func (o *Origin) sign(ctx context.Context, c *call, credentials sigv4.Credential
 	// The escaped form is what is sent and signed; net/url takes it because it is one of
 	// the decoded path.
 	r.URL.Path, r.URL.RawPath, r.URL.RawQuery = decoded, c.path, c.query
-	r.Host, r.Header = o.base.Host, c.header.Clone()
+	r.Host, r.Header = o.base.Host, maps.Clone(c.header) // a signature adds lines, and changes none
 	r.ContentLength = c.length
 	if c.length > 0 {
 		r.Header["Content-Length"] = []string{strconv.FormatInt(c.length, 10)}
