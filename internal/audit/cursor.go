@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"math"
+	"strings"
 
 	"github.com/countersign/countersign"
 )
@@ -47,7 +48,7 @@ func parseCursor(text string) (cursor, error) {
 	if text == "" {
 		return c, nil
 	}
-	if len(text) > maxCursor {
+	if len(text) > maxCursor || strings.ContainsAny(text, "\r\n") { // encoding/base64 skips those
 		return nil, badCursor()
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
