@@ -16,7 +16,7 @@ const settleTimeout = 5 * time.Second
 
 // Settle stores the revocations that could not be stored when they were asked for.
 // Nobody may be told that a token is revoked already before this has returned nil: a
-// client that was told to try again relies on it (vulnerabilities 22).
+// client that was told to try again relies on it (vulnerabilities 22; see CatchUp).
 //
 // Errors: countersign.Unavailable.
 func (a *Admin) Settle(ctx context.Context) error {
@@ -66,6 +66,21 @@ func (a *Admin) Settle(ctx context.Context) error {
 		return describe(err)
 	}
 	return nil
+}
+
+// CatchUp is Settle, and after it the view knows everything that was committed before: until
+// then it may hold a token for dead that lives, such as one of a service that was enabled or
+// made anew at another replica a moment ago. Who finds a token revoked already, and is about
+// to say so, calls CatchUp and looks again.
+//
+// Errors: countersign.Unavailable.
+func (a *Admin) CatchUp(ctx context.Context) error {
+	if err := a.Settle(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	return describe(a.registry.CatchUp(ctx))
 }
 
 // storeLate stores the revocations of c that still hit something.

@@ -96,24 +96,27 @@ func (a *API) revoke(r *http.Request, actor admin.Actor, in iamclient.Revoke) (a
 
 // readToken returns the id and the end of a token of ours, or says that nothing is left to do.
 func (a *API) readToken(r *http.Request, actor admin.Actor, in iamclient.Revoke) (one admin.Token, ended *iamclient.Revocation, err error) {
-	token, err := a.authn.Inspect(r, in.Token.Reveal())
+	presented := in.Token.Reveal()
+	token, err := a.authn.Inspect(r, presented)
+	if isRevoked(err) { // by a view that may be behind
+		if behind := a.admin.CatchUp(r.Context()); behind != nil && !in.Local {
+			return one, nil, behind
+		} else if behind == nil {
+			if token, err = a.authn.Inspect(r, presented); isRevoked(err) {
+				return one, &iamclient.Revocation{Status: iamclient.Revoked}, nil
+			}
+		}
+	}
 	switch {
 	case err == nil:
 		return tokenToEnd(token.ID, token.ExpiresAt, token.Audience), nil, nil
-	case errors.Is(err, countersign.Expired):
-		// Its signature was good; a session that it proved may be alive.
-		old, err := verify.ParseUnverified(in.Token.Reveal())
+	case errors.Is(err, countersign.Expired), in.Local && (isRevoked(err) || countersign.ReasonOf(err) == countersign.ReasonRevocationUnknown):
+		// Its signature was good. It may live elsewhere, or a session that it proved.
+		old, err := verify.ParseUnverified(presented)
 		if err != nil {
 			return one, &iamclient.Revocation{Status: iamclient.AlreadyExpired}, nil //nolint:nilerr // it is over, whatever it was
 		}
 		return tokenToEnd(old.ID, old.ExpiresAt, old.Audience), nil, nil
-	case countersign.ReasonOf(err) == countersign.ReasonTokenRevoked:
-		if err := a.admin.Settle(r.Context()); err != nil && !in.Local {
-			return one, nil, err
-		} else if err != nil {
-			return one, &iamclient.Revocation{Status: iamclient.RevokedHere}, nil //nolint:nilerr // it holds here: that was asked for
-		}
-		return one, &iamclient.Revocation{Status: iamclient.Revoked}, nil
 	case errors.Is(err, countersign.BadToken):
 		// Not 401: the caller proved itself, it is the document that is wrong.
 		err = countersign.WrapError(countersign.Invalid, countersign.ReasonOf(err), "this is not a token of ours", err)
@@ -121,6 +124,8 @@ func (a *API) readToken(r *http.Request, actor admin.Actor, in iamclient.Revoke)
 	a.recordRefused(r, actor.ID, "revoke", err)
 	return one, nil, err
 }
+
+func isRevoked(err error) bool { return countersign.ReasonOf(err) == countersign.ReasonTokenRevoked }
 
 // tokenToEnd: only one for the STS has proven sessions.
 func tokenToEnd(id string, expires time.Time, audience []string) admin.Token {

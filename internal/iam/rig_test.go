@@ -45,6 +45,7 @@ type rigConfig struct {
 	localUID      uint32
 	exposeReasons bool
 	mode          iam.Mode
+	on fixture.Config
 	// directory keeps profiles of users.
 	directory bool
 	// directories are asked besides.
@@ -76,7 +77,8 @@ func newRigWith(t testing.TB, cfg rigConfig) *rig {
 	t.Helper()
 	log := new(fixture.Log)
 	logger := log.Logger(slog.LevelDebug)
-	r := &rig{Parts: fixture.Open(t, fixture.Config{Logger: logger}), log: log}
+	cfg.on.Logger = logger
+	r := &rig{Parts: fixture.Open(t, cfg.on), log: log}
 	administration, err := admin.New(admin.Config{Store: r.Store, Audit: r.Audit, Registry: r.Registry, Keys: r.Keys, Issuer: issuer,
 		LocalDirectory: cfg.directory, Now: r.Clock.Now})
 	must(t, err)

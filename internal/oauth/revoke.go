@@ -44,13 +44,13 @@ func (h *Handler) revoke(r *http.Request, d *decision) error {
 		return err
 	}
 	t, reason, err := h.inspect(r, presented)
+	if err == nil && t == nil {
+		t, reason, err = h.inspectAgain(r, presented, reason)
+	}
 	if err != nil {
 		return err
 	}
-	if t == nil { // RFC 7009 §2.2: no error, for the client has what it wanted
-		if err := h.cfg.Admin.Settle(ctx); err != nil { // and keeps it over a restart
-			return fmt.Errorf("revoke token: %w", err)
-		}
+	if t == nil { // RFC 7009 §2.2: no error, for the client has what it wanted, also after a restart
 		d.refused(ctx, audit.Refused, reason)
 		return nil
 	}
@@ -60,6 +60,20 @@ func (h *Handler) revoke(r *http.Request, d *decision) error {
 			"the token was not issued to this client")
 	}
 	return h.end(ctx, asker, t, d)
+}
+
+// inspectAgain looks at a token that seems dead when everything is known that was committed
+// before: another replica may have enabled its service, or made its key, a moment ago, and
+// then it lives.
+func (h *Handler) inspectAgain(r *http.Request, presented countersign.Secret, reason countersign.Reason) (*verify.Token, countersign.Reason, error) {
+	err := h.cfg.Admin.CatchUp(r.Context())
+	if err == nil && reason == countersign.ReasonKeyUnknown {
+		err = h.cfg.Keys.Reload(r.Context())
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("revoke token: %w", err)
+	}
+	return h.inspect(r, presented)
 }
 
 // end stores the revocation together with its event; admin emits that one.

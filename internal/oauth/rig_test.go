@@ -38,13 +38,19 @@ type rig struct {
 
 func newRig(tb testing.TB, change ...func(*oauth.Config)) *rig {
 	tb.Helper()
+	return newRigOn(tb, fixture.Config{Start: time.Now()}, change...)
+}
+
+func newRigOn(tb testing.TB, on fixture.Config, change ...func(*oauth.Config)) *rig {
+	tb.Helper()
 	level := slog.LevelDebug // everything, for the tests that look for secrets in it
 	if _, ok := tb.(*testing.B); ok {
 		level = slog.LevelInfo
 	}
 	log := new(fixture.Log)
 	logger := log.Logger(level)
-	f := &rig{Parts: fixture.Open(tb, fixture.Config{Start: time.Now(), Logger: logger}), log: log}
+	on.Logger = logger
+	f := &rig{Parts: fixture.Open(tb, on), log: log}
 	var err error
 	check := func() {
 		tb.Helper()

@@ -34,7 +34,9 @@ func (r *Registry) Follow(ctx context.Context) error {
 	if r.shared {
 		hints = r.store.Hints()
 		r.Poke() // what came between New and now
-		r.mayHaveChanged()
+		if r.mayHaveChanged(ctx) != nil {
+			return nil
+		}
 	}
 	timer := time.NewTimer(r.pollEvery)
 	defer timer.Stop()
@@ -68,13 +70,16 @@ func (r *Registry) Follow(ctx context.Context) error {
 
 // mayHaveChanged tells OnChange what it can't know: what came after it had loaded its
 // things and before New took the position.
-func (r *Registry) mayHaveChanged() {
+func (r *Registry) mayHaveChanged(ctx context.Context) error {
 	if r.onChange == nil {
-		return
+		return nil
 	}
-	r.syncing.Lock()
-	defer r.syncing.Unlock()
+	if err := r.syncing.take(ctx); err != nil {
+		return err
+	}
+	defer r.syncing.give()
 	r.onChange(store.Change{Seq: r.position})
+	return nil
 }
 
 // tell logs when the store is lost and when it is there again.
@@ -95,24 +100,63 @@ func (r *Registry) Poke() {
 	}
 }
 
-func (r *Registry) behind() bool {
-	r.syncing.Lock()
-	defer r.syncing.Unlock()
-	return r.failed
-}
+func (r *Registry) behind() bool { return r.failed.Load() }
 
 // Sync is one poll: it asks the store what is new and applies it. When it returns nil the
 // view has everything that was committed before Sync began. Calls wait for each other.
 //
 // Errors: countersign.Unavailable; what was learned until then is applied.
 func (r *Registry) Sync(ctx context.Context) error {
-	r.syncing.Lock()
-	defer r.syncing.Unlock()
+	if err := r.syncing.take(ctx); err != nil {
+		return err
+	}
+	defer r.syncing.give()
+	return r.poll(ctx)
+}
+
+// CatchUp returns when the view has everything that was committed before the call: at
+// once where nobody else writes, else after a poll that began since, whoever made it. Who
+// tells somebody that nothing is left to do, because of what the view says, calls it first:
+// the view may be of a moment ago, and wrong in either direction.
+//
+// Errors: countersign.Unavailable, also when ctx ends.
+func (r *Registry) CatchUp(ctx context.Context) error {
+	if !r.shared {
+		return nil
+	}
+	begun := r.polls.Load()
+	if err := r.syncing.take(ctx); err != nil {
+		return err
+	}
+	defer r.syncing.give()
+	if r.polled.Load().number > begun {
+		return nil // many wait for one
+	}
+	return r.poll(ctx)
+}
+
+// poll is Sync for who has its turn.
+func (r *Registry) poll(ctx context.Context) error {
 	err := r.sync(ctx)
-	r.failed = err != nil
+	r.failed.Store(err != nil)
 	r.prune()
 	return err
 }
+
+// turn is a lock which who waits can give up.
+type turn chan struct{}
+
+func (t turn) take(ctx context.Context) error {
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return countersign.WrapError(countersign.Unavailable, countersign.ReasonStoreUnavailable,
+			"the store is not available", fmt.Errorf("wait for a poll: %w", ctx.Err()))
+	}
+}
+
+func (t turn) give() { <-t }
 
 func (r *Registry) sync(ctx context.Context) error {
 	last := r.polled.Load()
@@ -122,7 +166,7 @@ func (r *Registry) sync(ctx context.Context) error {
 	}
 	next.epoch = last.epoch
 	moved := head != r.position
-	if r.shared && (moved || r.failed || last.epoch == "") {
+	if r.shared && (moved || r.failed.Load() || last.epoch == "") {
 		if next.epoch, err = r.epoch(ctx); err != nil {
 			return err
 		}
@@ -165,13 +209,13 @@ func (r *Registry) begin(ctx context.Context) error {
 func (r *Registry) askHead(ctx context.Context) (next *poll, seq int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	began := r.now()
+	number, began := r.polls.Add(1), r.now()
 	head, err := r.store.FeedHead(ctx)
 	if err != nil {
 		return nil, 0, fmt.Errorf("poll the store: %w", err)
 	}
 	middle := began.Add(r.now().Sub(began) / 2)
-	return &poll{at: began, storeNow: head.Now, skew: head.Now.Sub(middle)}, head.Seq, nil
+	return &poll{number: number, at: began, storeNow: head.Now, skew: head.Now.Sub(middle)}, head.Seq, nil
 }
 
 func (r *Registry) epoch(ctx context.Context) (string, error) {

@@ -11,6 +11,7 @@ const degradedAfter = 2 * time.Second
 
 // poll is what the last successful poll learned of time.
 type poll struct {
+	number   int64         // of all that this process began
 	at       time.Time     // when it began, by our clock
 	storeNow time.Time     // the store's clock
 	skew     time.Duration // the store's clock minus ours

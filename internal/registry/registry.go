@@ -5,7 +5,6 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"math"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -102,10 +101,11 @@ type Registry struct {
 
 	polled atomic.Pointer[poll]
 	poked  chan struct{} // of size one
+	polls  atomic.Int64 // that began
+	failed atomic.Bool  // the last poll
 	// syncing: one at a time asks the store what is new; it guards what follows.
-	syncing  sync.Mutex
+	syncing  turn
 	position int64 // all changes up to this number are applied
-	failed   bool  // the last poll
 	lost     bool  // position means nothing: start anew
 }
 
@@ -127,7 +127,7 @@ func New(ctx context.Context, cfg Config) (*Registry, error) {
 	r := &Registry{
 		store: cfg.Store, now: cfg.Now, logger: cfg.Logger, onChange: cfg.OnChange,
 		shared: cfg.Shared, serveStale: cfg.ServeStale, pollEvery: cfg.Poll, staleAfter: cfg.MaxStaleness,
-		paths: cfg.Paths, openAccessKey: cfg.OpenAccessKey, seed: maphash.MakeSeed(), shards: make([]shard, count), poked: make(chan struct{}, 1),
+		paths: cfg.Paths, openAccessKey: cfg.OpenAccessKey, seed: maphash.MakeSeed(), shards: make([]shard, count), poked: make(chan struct{}, 1), syncing: make(turn, 1),
 	}
 	for i := range r.shards {
 		r.shards[i].init(cfg.MaxServices/count, maxEntries/count, maxUnknown/count, r.seed, &r.lists)

@@ -64,10 +64,12 @@ func (r *Registry) Revoke(rev store.Revocation) {
 
 // pull reads the store's new revocations into the feed.
 func (r *Registry) pull(ctx context.Context) error {
-	r.syncing.Lock()
-	defer r.syncing.Unlock()
+	if err := r.syncing.take(ctx); err != nil {
+		return err
+	}
+	defer r.syncing.give()
 	err := r.readRevocations(ctx, 0, nil)
-	r.failed = err != nil
+	r.failed.Store(err != nil)
 	r.prune()
 	return err
 }

@@ -3,6 +3,7 @@ package replicas
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/countersign/countersign"
@@ -47,9 +48,9 @@ func (c *call) lost(s *mortal, what string, err error) bool {
 }
 
 // ended kills what the service holds.
-func (s *mortal) ended(held []*tokenState, at time.Time) {
+func (s *mortal) ended(how string, held []*tokenState, at time.Time) {
 	for _, token := range held {
-		token.kill(at)
+		token.kill(how, at)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,7 +61,7 @@ func (c *call) disable(s *mortal) {
 	held := s.held()
 	_, err := c.life.admin.DisableService(context.Background(), s.name, iamclient.AnyRevision)
 	if !c.lost(s, "disable", err) {
-		s.ended(held, time.Now())
+		s.ended(fmt.Sprint("disable at ", c.node.name), held, time.Now())
 	}
 }
 
@@ -106,7 +107,7 @@ func (c *call) renew(s *mortal) {
 	if c.lost(s, "delete", err) {
 		return
 	}
-	s.ended(held, time.Now())
+	s.ended(fmt.Sprint("delete at ", c.node.name), held, time.Now())
 	s.mu.Lock()
 	s.unknown = true // until it is made
 	s.dead = time.Time{}

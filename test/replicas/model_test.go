@@ -2,6 +2,7 @@ package replicas
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -101,6 +102,7 @@ type mortal struct {
 	secret secretState
 	old    []secretState // rotated away; the last few
 	tokens []*tokenState // the last few
+	buried []*tokenState // dead ones from before
 	// dead is since when it is known to be disabled or deleted; zero = it may live.
 	dead     time.Time
 	disabled bool
@@ -118,13 +120,14 @@ type tokenState struct {
 	service  string
 	mu       sync.Mutex
 	dead     time.Time
+	how      string // it died
 }
 
-func (s *tokenState) kill(at time.Time) {
+func (s *tokenState) kill(how string, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.dead.IsZero() {
-		s.dead = at
+		s.dead, s.how = at, how
 	}
 }
 
@@ -134,14 +137,31 @@ func (s *tokenState) deadSince() time.Time {
 	return s.dead
 }
 
-// keep remembers a token that was handed out after the request began.
+// keep remembers a token that was handed out after the request began. Of the older ones
+// those that are dead are kept much longer: they must stay so.
 func (s *mortal) keep(token *tokenState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tokens = append(s.tokens, token)
-	if len(s.tokens) > 12 {
-		s.tokens = s.tokens[1:]
+	if len(s.tokens) <= 12 {
+		return
 	}
+	oldest := s.tokens[0]
+	s.tokens = s.tokens[1:]
+	if oldest.deadSince().IsZero() {
+		return
+	}
+	s.buried = append(s.buried, oldest)
+	if len(s.buried) > 100 {
+		s.buried = s.buried[1:]
+	}
+}
+
+// all returns the tokens that are remembered, the buried ones too.
+func (s *mortal) all() []*tokenState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Concat(s.buried, s.tokens)
 }
 
 // held returns the tokens that were handed out so far.

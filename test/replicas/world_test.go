@@ -148,7 +148,11 @@ func (c *call) token() {
 
 // introspect: the receiver asks about a token that was handed out once.
 func (c *call) introspect() {
-	held := c.w.mortals[c.r.IntN(len(c.w.mortals))].held()
+	s := c.w.mortals[c.r.IntN(len(c.w.mortals))]
+	held := s.held()
+	if c.r.IntN(4) == 0 {
+		held = s.all()
+	}
 	if len(held) == 0 {
 		return
 	}
@@ -218,7 +222,9 @@ func (c *call) revoke() {
 		return
 	}
 	var err error
+	what := "token"
 	if c.r.IntN(6) == 0 {
+		what = "service"
 		_, err = c.life.admin.Revoke(context.Background(), iamclient.Revoke{Service: s.name})
 	} else {
 		held = held[c.r.IntN(len(held)):][:1]
@@ -229,7 +235,7 @@ func (c *call) revoke() {
 		return
 	}
 	for _, token := range held {
-		token.kill(time.Now())
+		token.kill(fmt.Sprint("revoke ", what, " at ", c.node.name), time.Now())
 	}
 }
 
