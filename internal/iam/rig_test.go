@@ -45,7 +45,7 @@ type rigConfig struct {
 	localUID      uint32
 	exposeReasons bool
 	mode          iam.Mode
-	on fixture.Config
+	on            fixture.Config
 	// directory keeps profiles of users.
 	directory bool
 	// directories are asked besides.

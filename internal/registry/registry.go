@@ -101,8 +101,8 @@ type Registry struct {
 
 	polled atomic.Pointer[poll]
 	poked  chan struct{} // of size one
-	polls  atomic.Int64 // that began
-	failed atomic.Bool  // the last poll
+	polls  atomic.Int64  // that began
+	failed atomic.Bool   // the last poll
 	// syncing: one at a time asks the store what is new; it guards what follows.
 	syncing  turn
 	position int64 // all changes up to this number are applied
