@@ -9,7 +9,7 @@ golangci_version=v2.15.0
 versitygw_version=v1.8.0
 
 # command:package
-wanted=(curl:curl gcc:gcc node:nodejs npm:npm rclone:rclone s3cmd:s3cmd)
+wanted=(curl:curl gcc:gcc node:nodejs npm:npm rclone:rclone s3cmd:s3cmd patch:patch)
 missing=()
 for entry in "${wanted[@]}"; do
   command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}")

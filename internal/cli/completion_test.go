@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/countersign/countersign/internal/cli"
+	"github.com/countersign/countersign/internal/fixture"
 )
 
 func TestCompletionScriptsAreScripts(t *testing.T) {
@@ -34,7 +35,7 @@ func TestCompletionOfBash(t *testing.T) {
 	t.Parallel()
 	bash, err := exec.LookPath("bash")
 	if err != nil {
-		t.Skip("there is no bash")
+		fixture.MissingTool(t, "bash")
 	}
 	script := shell{t: t}.want(cli.ExitOK, nil, "completion", "bash").stdout
 	for line, want := range map[string]string{

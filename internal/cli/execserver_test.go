@@ -8,6 +8,7 @@ import (
 
 	"github.com/countersign/countersign/authtest"
 	"github.com/countersign/countersign/internal/cli"
+	"github.com/countersign/countersign/internal/fixture"
 )
 
 // awsCLIs are the AWS CLIs of this machine: Debian's is one that knows no
@@ -31,7 +32,7 @@ func TestExecAWSCLI(t *testing.T) {
 	case testing.Short():
 		t.Skip("the AWS CLI takes a second to start")
 	case len(programs) == 0:
-		t.Skip("there is no AWS CLI")
+		fixture.MissingTool(t, "AWS CLI")
 	}
 	s := authtest.New(t)
 	s.Apply(t, "kind: Role\nname: document-writer\ntrust:\n  - service: {names: [nightly]}\npermissions:\n  - {bucket: documents, prefixes: [\"\"], actions: [get_object]}\n")

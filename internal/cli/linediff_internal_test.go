@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/countersign/countersign/internal/fixture"
 )
 
 func TestLineDiff(t *testing.T) {
@@ -40,7 +42,7 @@ func TestLineDiffIsWhatPatchTakes(t *testing.T) {
 	t.Parallel()
 	patch, err := exec.LookPath("patch")
 	if err != nil {
-		t.Skip("there is no patch")
+		fixture.MissingTool(t, "patch")
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	text := func() string {

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/fixture"
 	"github.com/countersign/countersign/internal/store"
 	"github.com/countersign/countersign/internal/store/sqlstore"
 	"github.com/countersign/countersign/internal/store/storetest"
@@ -28,7 +29,7 @@ func pgbouncer(t *testing.T, dsn, mode, more string) string {
 	program, err := exec.LookPath("pgbouncer")
 	if err != nil {
 		if program = "/usr/sbin/pgbouncer"; !executable(program) {
-			t.Skip("there is no pgbouncer: make test installs it")
+			fixture.MissingTool(t, "pgbouncer")
 		}
 	}
 	at, err := url.Parse(dsn)
