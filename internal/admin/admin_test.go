@@ -159,17 +159,29 @@ func TestRuleA5DisableEndsTokensForGood(t *testing.T) {
 		t.Errorf("disabled: %+v, revoked %t", disabled, r.revoked(t, d, issued))
 	}
 	r.Clock.Advance(time.Minute)
+	meanwhile := r.Clock.Now() // by a replica that had not heard of it
+	r.Clock.Advance(time.Minute)
 	enabled, err := r.SetServiceDisabled(t.Context(), super(), "a", disabled.Revision, false)
 	must(t, err)
 	if enabled.Disabled || !r.revoked(t, d, issued) {
 		t.Errorf("enabled: %+v; the old token is revoked: %t", enabled, r.revoked(t, d, issued))
 	}
+	if !r.revoked(t, d, meanwhile) {
+		t.Error("a token from the time in between lives")
+	}
+	r.Clock.Advance(3 * time.Second) // RULES E3: until T + 2 s
 	if r.revoked(t, d, r.Clock.Now()) {
 		t.Error("a new token is revoked")
 	}
+	stored := revocations(t, r)
+	_, err = r.SetServiceDisabled(t.Context(), super(), "a", enabled.Revision, false)
+	must(t, err)
+	if got := revocations(t, r); got != stored || r.revoked(t, d, r.Clock.Now()) {
+		t.Errorf("enabling what is enabled revokes: %d rows, before %d", got, stored)
+	}
 	// The same from the disk alone.
 	again := reopen(t, r)
-	if revoked, err := again.Revoked(t.Context(), registry.TokenFacts{JTI: "some-token", Service: "a", ServiceUID: d.UID, IssuedAt: issued}); err != nil || !revoked {
+	if revoked, err := again.Revoked(t.Context(), registry.TokenFacts{JTI: "some-token", Service: "a", ServiceUID: d.UID, IssuedAt: meanwhile}); err != nil || !revoked {
 		t.Errorf("after a restart: %t, %v", revoked, err)
 	}
 }

@@ -12,7 +12,8 @@ import (
 
 // SetServiceDisabled disables (all its live tokens end, and stay dead when it is
 // enabled again) or enables. Disabled is an operator's lock: nothing else clears it
-// (RULES A9).
+// (RULES A9). Enabling ends what was minted until then, too: a replica that was cut off
+// from the store may have gone on for as long as it may be stale (RULES E4).
 //
 // Errors: countersign.NotFound, Conflict (another revision), Denied, Unavailable.
 func (a *Admin) SetServiceDisabled(ctx context.Context, actor Actor, name string, revision int64, disabled bool) (ServiceDetail, error) {
@@ -22,9 +23,10 @@ func (a *Admin) SetServiceDisabled(ctx context.Context, actor Actor, name string
 	}
 	var made ServiceDetail
 	err := a.update(ctx, c, revision, func(ctx context.Context, tx store.Tx, s *store.Service) error {
+		locked := disabled || s.Disabled
 		s.Disabled = disabled
 		c.detail = "uid=" + s.UID
-		if !disabled {
+		if !locked {
 			return nil
 		}
 		return a.revokeService(ctx, tx, c, *s)
