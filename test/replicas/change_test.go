@@ -66,11 +66,15 @@ func (c *call) disable(s *mortal) {
 }
 
 func (c *call) enable(s *mortal) {
+	held := s.held() // of a replica that had not heard that it was disabled
 	s.mu.Lock()
 	s.dead = time.Time{} // from now on it may live
 	s.mu.Unlock()
 	_, err := c.life.admin.EnableService(context.Background(), s.name, iamclient.AnyRevision)
 	if !c.lost(s, "enable", err) {
+		for _, token := range held {
+			token.kill(fmt.Sprint("enable at ", c.node.name), time.Now())
+		}
 		s.mu.Lock()
 		s.disabled = false
 		s.mu.Unlock()

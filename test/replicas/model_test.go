@@ -131,6 +131,12 @@ func (s *tokenState) kill(how string, at time.Time) {
 	}
 }
 
+func (s *tokenState) cause() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.how
+}
+
 func (s *tokenState) deadSince() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -79,6 +79,7 @@ func newWorld(t *testing.T, cluster *storetest.Cluster) *world {
 		}
 		n.calm(time.Now())
 		w.nodes = append(w.nodes, n)
+		w.receivers = append(w.receivers, newReceiver(t, n))
 	}
 	t.Cleanup(func() {
 		for _, n := range w.nodes {
@@ -334,6 +335,7 @@ func (w *world) wantState(c *call, s *mortal) {
 }
 
 func (w *world) wrongState(c *call, s *mortal) (wrong []string) {
+	receiver := w.receivers[slices.Index(w.nodes, c.node)]
 	s.mu.Lock()
 	unknown, disabled, secret := s.unknown, s.disabled, s.secret
 	s.mu.Unlock()
@@ -342,8 +344,14 @@ func (w *world) wrongState(c *call, s *mortal) (wrong []string) {
 		if err != nil || stored.Disabled != disabled {
 			wrong = append(wrong, fmt.Sprintf("disabled %v, and acknowledged was %v, %v", stored.Disabled, disabled, err))
 		}
-		if got := c.mint(s.name, secret.value, "parse-service"); (got != nil) == disabled {
+		got := c.mint(s.name, secret.value, "parse-service")
+		if (got != nil) == disabled {
 			wrong = append(wrong, fmt.Sprintf("a token %v, disabled %v", got != nil, disabled))
+		}
+		if got != nil {
+			if _, err := receiver.verifier.Verify(context.Background(), got.text); err != nil {
+				wrong = append(wrong, fmt.Sprintf("the receiver refuses a new token: %v", err))
+			}
 		}
 	}
 	for _, token := range s.all() {
@@ -352,7 +360,10 @@ func (w *world) wrongState(c *call, s *mortal) (wrong []string) {
 		}
 		status, body := c.post("/oauth2/introspect", "parse-service", w.receiver, map[string][]string{"token": {token.text}})
 		if status != http.StatusOK || strings.Contains(string(body), `"active":true`) {
-			wrong = append(wrong, fmt.Sprintf("a token dead by %s: %d %s", token.how, status, body))
+			wrong = append(wrong, fmt.Sprintf("a token dead by %s: %d %s", token.cause(), status, body))
+		}
+		if _, err := receiver.verifier.Verify(context.Background(), token.text); err == nil {
+			wrong = append(wrong, fmt.Sprintf("the receiver takes a token dead by %s", token.cause()))
 		}
 	}
 	return wrong

@@ -32,9 +32,11 @@ type world struct {
 	mortals  []*mortal
 	numbers  []*register
 	receiver countersign.Secret // of parse-service, which introspects
-	caller   countersign.Secret // of session-service, which assumes
-	keys     signer             // of signing-service
-	down     bool               // the database; of who makes the faults
+	// receivers verify by themselves: one for each node.
+	receivers []*receiver
+	caller    countersign.Secret // of session-service, which assumes
+	keys      signer             // of signing-service
+	down      bool               // the database; of who makes the faults
 
 	mu         sync.Mutex
 	assertions []string // the last few that were shown
@@ -114,7 +116,8 @@ var kinds = []struct {
 	run    func(*call)
 }{
 	{"token", 44, (*call).token},
-	{"introspect", 33, (*call).introspect},
+	{"introspect", 20, (*call).introspect},
+	{"verify", 13, (*call).verify},
 	{"assertion", 7, (*call).assertion},
 	{"revoke", 5, (*call).revoke},
 	{"change", 4, (*call).change},
@@ -163,7 +166,7 @@ func (c *call) introspect() {
 	c.w.m.counted(fmt.Sprint("introspect ", status))
 	var said struct{ Active bool }
 	if status == http.StatusOK && json.Unmarshal(body, &said) == nil && said.Active {
-		c.w.m.accepted("a token of "+token.service, dead, c.at, c.calm)
+		c.w.m.accepted("a token dead by "+token.cause(), dead, c.at, c.calm)
 	}
 }
 
