@@ -16,6 +16,7 @@ import (
 
 type agentCommand struct {
 	login
+	s3Gateway
 	Role          []string `help:"A role whose credentials it serves, by its name or its ARN; may be repeated." placeholder:"ROLE"`
 	Listen        string   `help:"Where it serves them: a loopback address." default:"127.0.0.1:8442" placeholder:"HOST:PORT"`
 	Folder        string   `help:"The agent's own folder (mode 0700): the value of the Authorization header is in it." default:"countersign-agent" type:"path" placeholder:"FOLDER"`
@@ -148,6 +149,10 @@ func pathName(arn string) string { return arn[strings.LastIndexAny(arn, "/:")+1:
 
 // say prints what programs need in their environment, as lines of a shell.
 func (c *agentCommand) say(p *Process, s *session, running *agent.Agent, roles []agent.Role, header string) error {
+	endpoints, err := c.endpoints(p, c.login, s.sts)
+	if err != nil {
+		return err
+	}
 	var lines []string
 	for i, role := range roles {
 		if i == 0 {
@@ -156,11 +161,15 @@ func (c *agentCommand) say(p *Process, s *session, running *agent.Agent, roles [
 		}
 		lines = append(lines, "# "+printable(role.ARN), "export AWS_CONTAINER_CREDENTIALS_FULL_URI="+shellWord(running.URL(role.Name)))
 	}
-	if c.TokenFile != "" {
-		lines = append(lines, "export AWS_WEB_IDENTITY_TOKEN_FILE="+shellWord(c.TokenFile))
-		if c.TokenAudience == "sts" {
-			lines = append(lines, "export AWS_ENDPOINT_URL_STS="+shellWord(s.sts))
-		}
+	switch line := "export AWS_WEB_IDENTITY_TOKEN_FILE=" + shellWord(c.TokenFile); {
+	case c.TokenFile == "":
+	case len(roles) > 0: // an SDK with both takes this one, and fails without AWS_ROLE_ARN
+		lines = append(lines, "# instead of the container's, with AWS_ROLE_ARN: "+line)
+	default:
+		lines = append(lines, line)
+	}
+	for _, pair := range endpoints {
+		lines = append(lines, "export "+pair[0]+"="+shellWord(pair[1]))
 	}
 	if _, err := fmt.Fprintln(p.Stdout, strings.Join(lines, "\n")); err != nil {
 		return countersign.WrapError(countersign.Unavailable, "", "the output can't be written", err)

@@ -18,7 +18,7 @@ type assumeCommand struct {
 func (assumeCommand) Help() string {
 	return loginHelp + `
 With --output env it also says where the credentials are good: our STS and, where it is
-known, our S3 gateway. AWS CLIs before 2.13 and 1.29 and boto3 before 1.28 do not read that,
+known, our S3 gateway; and a region. AWS CLIs before 2.13 and 1.29 and boto3 before 1.28 do not read that,
 and need --endpoint-url or countersign exec.
 
 Example:
@@ -46,24 +46,17 @@ func (c *assumeCommand) Run(ctx context.Context, p *Process) error {
 	if err != nil {
 		return err
 	}
-	if err := printCredentialsAs(p, c.Output, credentials, arn); err != nil || c.Output != "env" || c.AWSEndpoints {
-		return err
+	if c.Output != "env" {
+		return printCredentialsAs(p, c.Output, credentials, arn)
 	}
-	return c.printEndpoints(p, session.sts)
-}
-
-// printEndpoints says where the credentials are good: without it a program that gets them
-// would take them to AWS.
-func (c *assumeCommand) printEndpoints(p *Process, sts string) error {
-	gateway, err := c.gateway(p, c.login)
+	endpoints, err := c.endpoints(p, c.login, session.sts)
 	if err != nil {
 		return err
 	}
-	variables := [][2]string{{"AWS_ENDPOINT_URL_STS", sts}}
-	if gateway != "" {
-		variables = append(variables, [2]string{"AWS_ENDPOINT_URL_S3", gateway})
+	if err := printCredentialsAs(p, c.Output, credentials, arn); err != nil {
+		return err
 	}
-	return printVariables(p, variables)
+	return printVariables(p, endpoints)
 }
 
 func printVariables(p *Process, variables [][2]string) error {

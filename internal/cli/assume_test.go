@@ -150,6 +150,10 @@ func TestAssumeSaysWhereTheCredentialsAreGood(t *testing.T) {
 				t.Errorf("%s: no %q in\n%s", name, line, out)
 			}
 		}
+		regions := strings.Contains(out, "export AWS_REGION=us-east-1\nexport AWS_DEFAULT_REGION=us-east-1\n")
+		if regions != (len(test.want) > 0) {
+			t.Errorf("%s: a region is said: %t", name, regions)
+		}
 		if got := strings.Count(out, "AWS_ENDPOINT_URL"); got != len(test.want) {
 			t.Errorf("%s: %d endpoints in\n%s", name, got, out)
 		}

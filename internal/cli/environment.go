@@ -69,22 +69,33 @@ func (e *environment) setStatic(c aws.Credentials) {
 // awsRegion is what may stand in a config file for a region.
 var awsRegion = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
 
-// environment is the command's, but for the credentials. Its files are in folder.
+// awsRegionOf is the region that was asked for, else that of the environment, else the one
+// that every client takes. Both variables are needed: an AWS CLI reads the second alone.
 //
-// Errors: usageError, countersign.Unavailable.
-func (c *execCommand) environment(p *Process, s *session, folder string) (*environment, error) {
-	e := newEnvironment(p.Environ)
-	region := c.Region
+// Errors: usageError.
+func awsRegionOf(p *Process, region string) (string, error) {
 	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
 		if region == "" {
 			region = p.getenv(name)
 		}
 	}
 	if region == "" {
-		region = "us-east-1"
+		return "us-east-1", nil
 	}
 	if !awsRegion.MatchString(region) {
-		return nil, usageError{"--region is the name of an AWS region"}
+		return "", usageError{"--region, or AWS_REGION, is the name of an AWS region"}
+	}
+	return region, nil
+}
+
+// environment is the command's, but for the credentials. Its files are in folder.
+//
+// Errors: usageError, countersign.Unavailable.
+func (c *execCommand) environment(p *Process, s *session, folder string) (*environment, error) {
+	e := newEnvironment(p.Environ)
+	region, err := awsRegionOf(p, c.Region)
+	if err != nil {
+		return nil, err
 	}
 	e.set("AWS_REGION", region)
 	e.set("AWS_DEFAULT_REGION", region)
@@ -127,6 +138,29 @@ func (c *execCommand) setEndpoints(p *Process, s *session, e *environment, folde
 type s3Gateway struct {
 	S3           string `name:"s3" help:"The S3 gateway. Default: COUNTERSIGN_S3_URL, then the server's." placeholder:"URL"`
 	AWSEndpoints bool   `name:"aws-endpoints" help:"Leave AWS's own endpoints: the role brokers credentials of the real AWS."`
+}
+
+// endpoints says to a shell where credentials of ours are good, and a region: without them a
+// program takes them to AWS, or asks for a region. Nothing with --aws-endpoints.
+//
+// Errors: usageError.
+func (g s3Gateway) endpoints(p *Process, l login, sts string) ([][2]string, error) {
+	if g.AWSEndpoints {
+		return nil, nil
+	}
+	at, err := g.gateway(p, l)
+	if err != nil {
+		return nil, err
+	}
+	region, err := awsRegionOf(p, "")
+	if err != nil {
+		return nil, err
+	}
+	variables := [][2]string{{"AWS_ENDPOINT_URL_STS", sts}}
+	if at != "" {
+		variables = append(variables, [2]string{"AWS_ENDPOINT_URL_S3", at})
+	}
+	return append(variables, [2]string{"AWS_REGION", region}, [2]string{"AWS_DEFAULT_REGION", region}), nil
 }
 
 // gateway is the URL of the S3 gateway; "" = there is none. Only a server of this machine is

@@ -196,16 +196,24 @@ func TestAgentCommand(t *testing.T) {
 	token := filepath.Join(t.TempDir(), "token.jwt")
 	sh := shell{t: t, environ: []string{"COUNTERSIGN_SERVER=" + f.URL, "COUNTERSIGN_CLIENT_SECRET=" + secretCanary}}
 	out, stop := sh.start("agent", "--service", "nightly", "--role", "document-writer", "--role", "arn:aws:iam::123456789012:role/path/Real",
-		"--listen", "127.0.0.1:0", "--folder", folder, "--token-file", token)
+		"--listen", "127.0.0.1:0", "--folder", folder, "--token-file", token, "--s3", "http://127.0.0.1:8441")
 	got := make(map[string][]string)
-	for len(got["AWS_ENDPOINT_URL_STS"]) == 0 {
+	instead := ""
+	for len(got["AWS_DEFAULT_REGION"]) == 0 {
 		line := <-out.lines
+		if strings.HasSuffix(line, "export AWS_WEB_IDENTITY_TOKEN_FILE="+token) {
+			instead = line
+		}
 		if name, value, ok := strings.Cut(strings.TrimPrefix(line, "export "), "="); ok && !strings.HasPrefix(line, "#") {
 			got[name] = append(got[name], value)
 		}
 	}
-	if len(got["AWS_CONTAINER_CREDENTIALS_FULL_URI"]) != 2 || got["AWS_WEB_IDENTITY_TOKEN_FILE"][0] != token || got["AWS_ENDPOINT_URL_STS"][0] != f.URL+"/sts" {
+	if len(got["AWS_CONTAINER_CREDENTIALS_FULL_URI"]) != 2 || got["AWS_ENDPOINT_URL_STS"][0] != f.URL+"/sts" ||
+		got["AWS_ENDPOINT_URL_S3"][0] != "http://127.0.0.1:8441" || got["AWS_REGION"][0] != "us-east-1" {
 		t.Fatalf("%v", got)
+	}
+	if !strings.HasPrefix(instead, "# ") { // an SDK that has it takes no container's credentials
+		t.Errorf("beside the container's credentials: %q", instead)
 	}
 	secret, err := os.ReadFile(got["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"][0])
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/goccy/go-yaml"
+
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/iamclient"
 	"github.com/countersign/countersign/internal/resource"
@@ -117,6 +119,9 @@ func (c *getCommand) list(ctx context.Context, w io.Writer, client *iamclient.Cl
 		}
 		return nil
 	}
+	if kind == resource.KindAccessKey {
+		return printAccessKeys(w, objects)
+	}
 	return printObjects(w, objects)
 }
 
@@ -135,6 +140,25 @@ func printObjects(w io.Writer, objects []iamclient.Object) error {
 	_, _ = fmt.Fprintln(table, "NAME\tTENANT\tOWNER\tREVISION\tCHANGED")
 	for _, o := range objects {
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", o.Name, o.Tenant, o.Owner, o.Revision, formatTime(o.UpdatedAt))
+	}
+	return table.Flush()
+}
+
+// printAccessKeys shows by what keys are revoked, and what has become of them.
+func printAccessKeys(w io.Writer, objects []iamclient.Object) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "NAME\tACCESS KEY ID\tSTATE\tSERVICE\tROLE\tEXPIRES\tTENANT")
+	for _, o := range objects {
+		var key struct {
+			ID      string `json:"access_key_id"`
+			Service string `json:"service"`
+			Role    string `json:"role"`
+			Expires string `json:"expires_at"`
+		}
+		if err := yaml.Unmarshal([]byte(o.Document), &key); err != nil {
+			return fmt.Errorf("read the document of %s: %w", o.Name, err)
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", o.Name, key.ID, o.State, key.Service, key.Role, key.Expires, o.Tenant)
 	}
 	return table.Flush()
 }
