@@ -103,7 +103,8 @@ func (a *API) readToken(r *http.Request, actor admin.Actor, in iamclient.Revoke)
 			return one, nil, behind
 		} else if behind == nil {
 			if token, err = a.authn.Inspect(r, presented); isRevoked(err) {
-				return one, &iamclient.Revocation{Status: iamclient.Revoked}, nil
+				said, _ := verify.ParseUnverified(presented) // its signature was good
+				return one, &iamclient.Revocation{Status: iamclient.Revoked, JTI: said.ID}, nil
 			}
 		}
 	}

@@ -35,7 +35,7 @@ func TestRevokeTokenOverTheWire(t *testing.T) {
 		t.Errorf("%+v; first accepted %t, second %t", done, r.accepted(t, first), r.accepted(t, second))
 	}
 	again, err := r.client.RevokeToken(t.Context(), countersign.NewSecret(first))
-	if err != nil || again.Status != iamclient.Revoked {
+	if err != nil || again.Status != iamclient.Revoked || again.JTI != done.JTI {
 		t.Errorf("again: %+v, %v", again, err)
 	}
 	// A token for another audience is revoked as well.
