@@ -1,8 +1,11 @@
 package s3gw
 
 import (
+	"context"
+	"net/http"
 	"time"
 
+	"github.com/countersign/countersign/internal/registry"
 	"github.com/countersign/countersign/internal/s3api"
 )
 
@@ -28,18 +31,89 @@ func (w *watch) again() error {
 		return nil
 	}
 	w.last = now
-	fresh := &exchange{Gateway: w.e.Gateway, r: w.e.r, target: w.e.target, needs: w.e.needs, caller: &caller{}, decision: &decision{}}
-	if proven := w.e.caller.proven; proven != nil {
-		renewed, err := w.e.cfg.Authn.Renew(w.e.r.Context(), proven)
-		if err != nil {
-			return &authError{cause: err}
-		}
-		fresh.caller.proven = renewed
-	}
-	switch w.e.target.operation.name {
-	case s3api.ListBuckets, s3api.DeleteObjects: // these decide by name, once the body is there
-		return nil
-	}
-	_, err := fresh.decide()
+	return w.e.stillAllowed()
+}
+
+// stillAllowed returns why the request may not go on. It changes nothing of the exchange.
+//
+// Errors: *authError; those of decide.
+func (e *exchange) stillAllowed() error {
+	fresh := &exchange{Gateway: e.Gateway, r: e.r, target: e.target, needs: e.needs, caller: e.caller, decision: &decision{}}
+	_, err := fresh.renew()
 	return err
+}
+
+// renew finds out anew who asks and decides about that: once a document has come, which may
+// take minutes, nothing goes by what was true before it. Who may delete which key is decided by
+// name; here it is only that the caller has any right in that bucket.
+//
+// Errors: *authError; those of decide.
+func (e *exchange) renew() (*registry.Bucket, error) {
+	if proven := e.caller.proven; proven != nil {
+		renewed, err := e.cfg.Authn.Renew(e.r.Context(), proven)
+		if err != nil {
+			return nil, &authError{cause: err}
+		}
+		e.caller = &caller{proven: renewed}
+	}
+	t := e.target
+	switch t.operation.name {
+	case s3api.ListBuckets: // of no bucket
+		return nil, nil //nolint:nilnil // it has none
+	case s3api.DeleteObjects:
+		return e.knownBucket()
+	}
+	b, err := e.decide()
+	if err == nil && t.operation.copies && t.copy.bucket != t.bucket {
+		_, err = e.bucket(e.r.Context(), t.copy.bucket)
+	}
+	return b, err
+}
+
+// knownBucket returns the bucket in which the keys of a document are, to who has any right there:
+// an answer for each key would tell that the bucket is there.
+//
+// Errors: AccessDenied, NoSuchBucket; countersign.Unavailable.
+func (e *exchange) knownBucket() (*registry.Bucket, error) {
+	if !e.caller.knows(e.target.bucket) {
+		return nil, errDenied
+	}
+	return e.bucket(e.r.Context(), e.target.bucket)
+}
+
+// watched returns the context of what the origin is asked to do. A copy streams for minutes
+// within an origin, or is one request there, and an upload that has come is yet to be stored:
+// no body tells that time goes by. What is not allowed any more ends with the context, before
+// an object is there where the origin has such a moment. What only reads is watched where its
+// answer is passed on. Call stop when the answer has been.
+func (e *exchange) watched() (ctx context.Context, stop func()) {
+	ctx = e.r.Context()
+	if m := e.target.operation.method; m == http.MethodGet || m == http.MethodHead {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(e.every, func() { // most are over before: no goroutine for each
+		ticker := time.NewTicker(e.every)
+		defer ticker.Stop()
+		for {
+			err := e.stillAllowed()
+			if ctx.Err() != nil {
+				return // it is over, and that may be all that was wrong
+			}
+			if err != nil {
+				e.ended.Store(&err)
+				cancel(err)
+				return
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+		}
+	})
+	return ctx, func() {
+		timer.Stop()
+		cancel(nil)
+	}
 }

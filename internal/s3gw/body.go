@@ -129,7 +129,7 @@ func (b *idleReader) Read(p []byte) (int, error) {
 		return 0, bodyError(os.ErrDeadlineExceeded)
 	}
 	if ended := b.watch.again(); ended != nil {
-		b.watch.e.ended.Store(true)
+		b.watch.e.ended.Store(&ended)
 		return 0, ended
 	}
 	if err != nil {

@@ -55,11 +55,7 @@ type deleteFailed struct {
 // Source: Amazon S3 API reference, DeleteObjects.
 func (e *exchange) deleteObjects() error {
 	t := e.target
-	if !e.caller.knows(t.bucket) { // an answer for each key would tell that the bucket is there
-		return errDenied
-	}
-	b, err := e.bucket(e.r.Context(), t.bucket)
-	if err != nil {
+	if _, err := e.knownBucket(); err != nil {
 		return err
 	}
 	text, err := e.readDocument()
@@ -67,6 +63,10 @@ func (e *exchange) deleteObjects() error {
 		return err
 	}
 	asked, err := parseDelete(text)
+	if err != nil {
+		return err
+	}
+	b, err := e.renew() // the client took its time
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,9 @@ func (e *exchange) deleteObjects() error {
 		}
 		q := &s3api.Request{Operation: t.operation.name, Method: t.operation.method, Query: t.query, Header: e.header}
 		setDocument(q, text)
-		answer, err := e.ask(b, q)
+		ctx, stop := e.watched()
+		defer stop()
+		answer, err := e.ask(ctx, b, q)
 		if err != nil {
 			return e.hidden(err)
 		}

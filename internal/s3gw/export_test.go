@@ -81,3 +81,6 @@ func WireErrors() map[countersign.Code]bool {
 	}
 	return known
 }
+
+// WatchEvery sets how often a write that is under way is decided anew.
+func (g *Gateway) WatchEvery(every time.Duration) { g.every = every }

@@ -2,6 +2,7 @@ package s3gw
 
 import (
 	"bytes"
+	"context"
 	"crypto/md5" //nolint:gosec // G501: S3 wants it of a document; it proves nothing here
 	"crypto/sha256"
 	"encoding/base64"
@@ -17,11 +18,13 @@ import (
 
 // forward lets the origin do what was authorised, and passes its answer on.
 func (e *exchange) forward(b *registry.Bucket) error {
-	q, err := e.request(b)
+	q, b, err := e.request(b)
 	if err != nil {
 		return e.hidden(err)
 	}
-	answer, err := e.ask(b, q)
+	ctx, stop := e.watched()
+	defer stop()
+	answer, err := e.ask(ctx, b, q)
 	if err != nil {
 		return e.hidden(err)
 	}
@@ -29,14 +32,17 @@ func (e *exchange) forward(b *registry.Bucket) error {
 }
 
 // ask hands the request to the origin.
-func (e *exchange) ask(b *registry.Bucket, q *s3api.Request) (*s3api.Response, error) {
-	origin, err := e.cfg.Origins.Origin(e.r.Context(), b)
+func (e *exchange) ask(ctx context.Context, b *registry.Bucket, q *s3api.Request) (*s3api.Response, error) {
+	origin, err := e.cfg.Origins.Origin(ctx, b)
 	if err != nil {
 		return nil, fmt.Errorf("find the origin of %s: %w", b.Name, err)
 	}
-	answer, err := origin.Do(e.r.Context(), q)
+	answer, err := origin.Do(ctx, q)
 	if err != nil {
-		if code := countersign.CodeOf(err); code == countersign.BadSignature || code == countersign.BodyMismatch || e.ended.Load() {
+		if ended := e.ended.Load(); ended != nil {
+			err = *ended // whatever the origin makes of it
+		}
+		if code := countersign.CodeOf(err); code == countersign.BadSignature || code == countersign.BodyMismatch || e.ended.Load() != nil {
 			e.decision.allowed = false // the body was not the signer's, or is not any more
 		}
 		return nil, fmt.Errorf("%s: %w", q.Operation, err)
@@ -44,37 +50,41 @@ func (e *exchange) ask(b *registry.Bucket, q *s3api.Request) (*s3api.Response, e
 	return answer, nil
 }
 
-// request makes the origin's request: what was authorised, and nothing else of the client's.
-func (e *exchange) request(b *registry.Bucket) (*s3api.Request, error) {
+// request makes the origin's request: what was authorised, and nothing else of the client's. It
+// returns the bucket as it is once a document has come, which was decided about again.
+func (e *exchange) request(b *registry.Bucket) (*s3api.Request, *registry.Bucket, error) {
 	t := e.target
 	o := t.operation
 	q := &s3api.Request{Operation: o.name, Method: o.method, Key: t.key, Query: t.query, Header: e.header}
 	if o.copies {
 		from, err := e.source(b)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		q.Source = from
 	}
 	switch o.body {
 	case document, optionalDocument:
 		text, err := e.readDocument()
+		if err == nil {
+			b, err = e.renew() // the client took its time
+		}
 		if err != nil {
 			e.decision.allowed = false
-			return nil, err
+			return nil, nil, err
 		}
 		setDocument(q, text)
-		return q, nil
+		return q, b, nil
 	case stream:
 		if err := e.readTrailerName(q); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	case noBody:
 	}
 	body, err := e.openBody()
 	if err != nil {
 		e.decision.allowed = false
-		return nil, err
+		return nil, nil, err
 	}
 	if o.body == stream {
 		q.Body, q.ContentLength = body, e.length
@@ -85,7 +95,7 @@ func (e *exchange) request(b *registry.Bucket) (*s3api.Request, error) {
 			q.TrailerValue = func() string { return body.Trailer(q.Trailer) }
 		}
 	}
-	return q, nil
+	return q, b, nil
 }
 
 // setDocument sets a body that is in memory. Its checksums were compared, and S3 asks for one

@@ -64,6 +64,8 @@ type Gateway struct {
 	handler http.Handler
 	// identities limits proven identities; nil = no limit.
 	identities *web.Limiter[identity]
+	// every is how often a write that is under way is decided anew.
+	every time.Duration
 	// buffers are *[]byte of bufferBytes, each for one stream.
 	buffers sync.Pool
 }
@@ -99,7 +101,7 @@ func New(cfg Config) (*Gateway, error) {
 		cfg.Now = time.Now
 	}
 	cfg.Domain = strings.ToLower(cfg.Domain)
-	g := &Gateway{cfg: cfg}
+	g := &Gateway{cfg: cfg, every: againAfter}
 	if cfg.Hosts != nil {
 		if g.hosts = setOf(cfg.Hosts...); cfg.Domain != "" {
 			g.hosts[cfg.Domain] = true
@@ -167,8 +169,9 @@ type exchange struct {
 	length int64
 	// status is what was answered; 0 = nothing yet.
 	status int
-	// ended: the caller lost the right to send the body, in the middle of it.
-	ended atomic.Bool
+	// ended is why the caller lost the right to what was asked for, in the middle of it; nil =
+	// they did not.
+	ended atomic.Pointer[error]
 }
 
 // run is the steps of the package's comment.

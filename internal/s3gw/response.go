@@ -59,8 +59,12 @@ func (e *exchange) copy(answer *s3api.Response, room []byte) error {
 	watch := e.watch()
 	for {
 		n, err := answer.Body.Read(room)
-		if ended := watch.again(); ended != nil {
-			return fmt.Errorf("in the middle of the answer: %w", ended)
+		gone := watch.again()
+		if ended := e.ended.Load(); ended != nil {
+			gone = *ended
+		}
+		if gone != nil {
+			return fmt.Errorf("in the middle of the answer: %w", gone)
 		}
 		ended := errors.Is(err, io.EOF)
 		if err != nil && !ended {
