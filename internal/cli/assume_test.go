@@ -302,6 +302,24 @@ func TestAssumeRefused(t *testing.T) {
 	}
 }
 
+// Who gives a policy wants a session that is narrowed: one that is empty, or a file name that is, is
+// never taken for none.
+func TestRuleD7EmptyPolicyIsNotNone(t *testing.T) {
+	t.Parallel()
+	f := newFakeSTS(t)
+	sh := shell{t: t, environ: []string{"COUNTERSIGN_SERVER=" + f.URL}}
+	token := write(t, "web-token")
+	for _, text := range []string{"", " \n", "\r\n\t\u00a0\u2028"} {
+		sh.want(cli.ExitUsage, []string{"--policy-file", "empty"}, "assume", "--role", "a", "--web-identity-token-file", token, "--policy-file", write(t, text))
+	}
+	got := sh.run("assume", "--role", "a", "--web-identity-token-file", token, "--policy-file", "")
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if got.code == cli.ExitOK || got.stdout != "" || len(f.forms) > 0 {
+		t.Errorf("exit %d, %d requests\n%s%s", got.code, len(f.forms), got.stdout, got.stderr)
+	}
+}
+
 // The ambient AWS credentials are those of the process, so this test runs alone.
 func TestAssumeAWSIdentity(t *testing.T) {
 	f := newFakeSTS(t)

@@ -116,7 +116,10 @@ func (s *session) settle() error {
 		if err != nil {
 			return countersign.WrapError(countersign.Unavailable, "", "the session policy can't be read", err)
 		}
-		s.policy = strings.TrimSpace(string(text))
+		if s.policy = strings.TrimSpace(string(text)); s.policy == "" {
+			// It would be left out of the request, and the session unrestricted.
+			return usageError{"--policy-file: the file is empty, which narrows nothing: leave the flag out for that"}
+		}
 	}
 	s.sts = s.login.STS
 	if s.sts == "" {
