@@ -134,6 +134,12 @@ func (a *Admin) newAccessKey(ctx context.Context, tx store.Tx, actor Actor, spec
 	if err != nil {
 		return key, err
 	}
+	// What another replica revoked before is committed: nothing runs beside this transaction.
+	bounded, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	if err := a.registry.CatchUp(bounded); err != nil {
+		return key, err //nolint:wrapcheck // it has its words
+	}
 	now := a.clock()
 	key = store.AccessKey{
 		UID: randomID(16), Name: spec.Name, Tenant: s.Tenant, Service: s.Name, ServiceUID: s.UID,

@@ -3,16 +3,19 @@ package admin
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/keys"
+	"github.com/countersign/countersign/internal/registry"
 	"github.com/countersign/countersign/internal/resource"
 	"github.com/countersign/countersign/internal/store"
 )
 
 // endAccessKeys marks the access keys that a revocation hits, for ever: the revocation itself is
-// kept only as long as sessions live, and they live longer. An event tells of each.
-func (a *Admin) endAccessKeys(ctx context.Context, tx store.Tx, c *change, r store.Revocation) error {
+// kept only as long as sessions live, and they live longer. Until, where it is set, leaves out
+// those that were made later. An event tells of each.
+func (a *Admin) endAccessKeys(ctx context.Context, tx store.Tx, c *change, r store.Revocation, until time.Time) error {
 	if r.Session != "" {
 		return a.endAccessKey(ctx, tx, c, r)
 	}
@@ -28,7 +31,7 @@ func (a *Admin) endAccessKeys(ctx context.Context, tx store.Tx, c *change, r sto
 		for _, key := range page {
 			after = key.Name
 			hit := r.All || r.Service != "" && key.Service == r.Service || r.Role != "" && key.Role == r.Role
-			if !hit || !r.Before.IsZero() && key.CreatedAt.After(r.Before) {
+			if !hit || !until.IsZero() && key.CreatedAt.After(until) {
 				continue
 			}
 			if err := a.markRevoked(ctx, tx, c, key); err != nil {
@@ -40,6 +43,10 @@ func (a *Admin) endAccessKeys(ctx context.Context, tx store.Tx, c *change, r sto
 		}
 	}
 }
+
+// lastCovered is when the youngest access key was made that the view holds for dead by r: what
+// is not marked would live again when r is over (RULES E3).
+func lastCovered(r store.Revocation) time.Time { return r.Before.Add(registry.BeforeSlack) }
 
 func (a *Admin) endAccessKey(ctx context.Context, tx store.Tx, c *change, r store.Revocation) error {
 	if !keys.ValidAccessKeyID(r.Session) {

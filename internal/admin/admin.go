@@ -111,12 +111,13 @@ func New(cfg Config) (*Admin, error) {
 	if err != nil {
 		return nil, err
 	}
+	a := &Admin{store: cfg.Store, audit: cfg.Audit, registry: cfg.Registry, keys: cfg.Keys, issuer: cfg.Issuer, paths: cfg.Paths, now: cfg.Now, localDirectory: cfg.LocalDirectory, unsettled: pending}
 	for _, c := range pending.all() {
 		for _, r := range c.revocations {
-			cfg.Registry.Revoke(r)
+			a.hold(r)
 		}
 	}
-	return &Admin{store: cfg.Store, audit: cfg.Audit, registry: cfg.Registry, keys: cfg.Keys, issuer: cfg.Issuer, paths: cfg.Paths, now: cfg.Now, localDirectory: cfg.LocalDirectory, unsettled: pending}, nil
+	return a, nil
 }
 
 // clock returns the time at the store's resolution, so that what is answered is what

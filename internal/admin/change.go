@@ -24,6 +24,8 @@ type change struct {
 	revocations []store.Revocation
 	// exact tells that what is revoked ends at a time that was asked for, not now.
 	exact bool
+	// widened tells that what it revokes is stored, and that only its later end is not.
+	widened bool
 	// several tells that the change has one event for each object instead of one: those
 	// in events, and that names are the services whose view is dropped beside name.
 	several bool
@@ -44,6 +46,7 @@ func (a *Admin) run(ctx context.Context, c *change, fn func(ctx context.Context,
 		if err := tx.Serialize(ctx); err != nil {
 			return nil, err
 		}
+		c.revocations, c.ended = nil, nil // of an earlier try
 		if err := fn(ctx, tx); err != nil {
 			return nil, err
 		}
@@ -56,16 +59,9 @@ func (a *Admin) run(ctx context.Context, c *change, fn func(ctx context.Context,
 	// When fn was done and the commit failed nobody knows which state is on the disk.
 	// The view is dropped either way, and a revocation is taken as made: that is the
 	// safe side.
+	widened := false
 	if done && len(c.revocations) > 0 {
-		if err != nil { // first: who finds it revoked asks Settle whether it will stay so
-			_ = a.unsettled.add(c) // the caller hears "unavailable" either way
-		}
-		for _, r := range c.revocations {
-			if !c.exact {
-				r = a.untilNow(r)
-			}
-			a.registry.Revoke(r)
-		}
+		widened = a.take(c, err == nil)
 	}
 	if c.name != "" {
 		a.registry.Forget(c.name)
@@ -80,17 +76,11 @@ func (a *Admin) run(ctx context.Context, c *change, fn func(ctx context.Context,
 	if err != nil {
 		return a.refused(ctx, c, err)
 	}
-	_ = a.Settle(ctx) // the disk takes writes again; what it doesn't take stays unsettled
-	return nil
-}
-
-// untilNow moves the end of what r covers to now: a token may have been minted while a
-// slow disk took the change.
-func (a *Admin) untilNow(r store.Revocation) store.Revocation {
-	if now := a.clock(); !r.Before.IsZero() && now.After(r.Before) {
-		r.Before = now
+	// The disk takes writes again; what it doesn't take stays unsettled.
+	if err := a.Settle(ctx); err != nil && widened {
+		return err // the change is done, and does not end everywhere what it is to end
 	}
-	return r
+	return nil
 }
 
 // refused records that c did not happen and returns why, in words for the caller.

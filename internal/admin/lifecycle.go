@@ -144,24 +144,28 @@ func (a *Admin) revokeService(ctx context.Context, tx store.Tx, c *change, s sto
 }
 
 func (a *Admin) revokeServiceUntil(ctx context.Context, tx store.Tx, c *change, s store.Service, before time.Time) error {
-	r := store.Revocation{
+	return a.putRevocation(ctx, tx, c, store.Revocation{
 		Service: s.Name, ServiceUID: s.UID, Before: before, ExpiresAt: before.Add(keepRevocation), CreatedAt: a.clock(),
-	}
-	if !r.ExpiresAt.After(r.CreatedAt) {
-		return nil // nothing that it could hit is alive
-	}
-	return a.putRevocation(ctx, tx, c, r)
+	})
 }
 
-func (a *Admin) putRevocation(ctx context.Context, tx store.Tx, c *change, r store.Revocation) error {
-	seq, err := tx.PutRevocation(ctx, r)
-	if err != nil {
+// putRevocation stores r, unless no token and no session is alive that it could hit, and ends
+// the access keys that it hits.
+func (a *Admin) putRevocation(ctx context.Context, tx store.Tx, c *change, r store.Revocation) (err error) {
+	// What ends now ends every key that is there: the transaction runs alone, so it is older,
+	// whatever the clock said of the replica that made it.
+	var until time.Time
+	if c.exact {
+		until = lastCovered(r)
+	}
+	if err := a.endAccessKeys(ctx, tx, c, r, until); err != nil {
 		return err
 	}
-	if err := a.endAccessKeys(ctx, tx, c, r); err != nil {
-		return err
+	if r.ExpiresAt.After(a.clock()) {
+		if r.Seq, err = tx.PutRevocation(ctx, r); err != nil {
+			return err
+		}
 	}
-	r.Seq = seq
 	c.revocations = append(c.revocations, r)
 	return nil
 }

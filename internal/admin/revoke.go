@@ -89,9 +89,6 @@ func (a *Admin) Revoke(ctx context.Context, actor Actor, s RevokeSelector) error
 		e.UserIssuer, e.User, e.Role, e.Session = s.Issuer, s.Subject, s.Role, s.Session
 		e.Detail = s.describe(r.Before)
 		c.events = []audit.Event{e}
-		if !r.ExpiresAt.After(now) {
-			return nil // nothing that it could hit is alive
-		}
 		return a.putRevocation(ctx, tx, c, r)
 	})
 }

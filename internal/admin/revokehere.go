@@ -37,9 +37,8 @@ func (a *Admin) RevokeHere(ctx context.Context, actor Actor, s HereSelector) (st
 		c.tokenID = "" // whatever was typed there stays out of the log
 		return false, a.refused(ctx, c, err)
 	}
-	c.revocations = []store.Revocation{r}
-	kept := a.unsettled.add(c)
-	a.registry.Revoke(r)
+	kept := a.unsettled.add(c.late([]store.Revocation{r}))
+	a.hold(r)
 	c.detail = "here, stored later"
 	event := a.event(c, audit.Changed, countersign.ReasonOK)
 	event.UserIssuer, event.User, event.Role, event.Session = r.Issuer, r.Subject, r.Role, r.Session

@@ -14,6 +14,71 @@ import (
 // must not line up the requests of everybody who revokes.
 const settleTimeout = 5 * time.Second
 
+// commitSlack is how long a commit may take before what it revokes "until now" has to end
+// later: what a revocation covers beyond its time, without the time that a poll takes and a
+// second by which clocks may differ (RULES E3).
+const commitSlack = 500 * time.Millisecond
+
+// take takes what c revoked into the view, and reports whether the store is yet to learn that
+// it ends later, because the commit was slow: a token may have been minted meanwhile. Until
+// Settle has stored that, other replicas let such a token live.
+func (a *Admin) take(c *change, committed bool) (widened bool) {
+	wide := a.widen(c)
+	// First: who finds it revoked asks Settle whether it will stay so. That the file can't be
+	// written is nothing to tell: the caller hears "unavailable" unless the store takes it.
+	switch {
+	case !committed:
+		_ = a.unsettled.add(c.late(c.revocations))
+	case len(wide) > 0:
+		late := c.late(wide)
+		late.widened = true
+		_ = a.unsettled.add(late)
+	}
+	for _, r := range c.revocations {
+		if committed {
+			a.registry.Revoke(r)
+		} else {
+			a.hold(r)
+		}
+	}
+	return committed && len(wide) > 0
+}
+
+// widen moves the end of what c revoked until now, where the commit was slow, to the time when
+// it was over, and returns what it moved.
+func (a *Admin) widen(c *change) (wide []store.Revocation) {
+	if c.exact {
+		return nil
+	}
+	now := a.clock()
+	for i := range c.revocations {
+		r := &c.revocations[i]
+		took := now.Sub(r.Before)
+		if r.Before.IsZero() || took <= commitSlack {
+			continue
+		}
+		r.Before, r.ExpiresAt = now, r.ExpiresAt.Add(took)
+		wide = append(wide, *r)
+	}
+	return wide
+}
+
+// late is what is left to store of a change. It shares nothing with c, which others may go
+// on with.
+func (c *change) late(revocations []store.Revocation) *change {
+	return &change{actor: c.actor, action: "revoke", tokenID: c.tokenID, revocations: slices.Clone(revocations)}
+}
+
+// hold takes a revocation that is not stored yet into the view. Access keys are marked only
+// when it is: until then it holds for as long as they can live.
+func (a *Admin) hold(r store.Revocation) {
+	r.Seq = 0
+	if !r.Before.IsZero() && (r.Service != "" || r.Role != "" || r.All) {
+		r.ExpiresAt = r.CreatedAt.Add(MaxAccessKeyLifetime + RevocationSlack)
+	}
+	a.registry.Revoke(r)
+}
+
 // Settle stores the revocations that could not be stored when they were asked for.
 // Nobody may be told that a token is revoked already before this has returned nil: a
 // client that was told to try again relies on it (vulnerabilities 22; see CatchUp).
@@ -83,22 +148,27 @@ func (a *Admin) CatchUp(ctx context.Context) error {
 	return describe(a.registry.CatchUp(ctx))
 }
 
-// storeLate stores the revocations of c that still hit something.
+// storeLate stores the revocations of c that still hit a token or a session, and ends the
+// access keys that they hit, however late it is.
 func (a *Admin) storeLate(ctx context.Context, tx store.Tx, c *change) (stored []store.Revocation, events []audit.Event, err error) {
-	c.ended = nil // of an earlier try
+	c.ended, c.objects = nil, nil // of an earlier try
 	for _, r := range c.revocations {
+		// Those that were made since are none of them.
+		if err := a.endAccessKeys(ctx, tx, c, r, lastCovered(r)); err != nil {
+			return nil, nil, err
+		}
 		if !r.ExpiresAt.After(a.clock()) {
 			continue
 		}
 		if r.Seq, err = tx.PutRevocation(ctx, r); err != nil {
 			return nil, nil, err
 		}
-		if err := a.endAccessKeys(ctx, tx, c, r); err != nil {
-			return nil, nil, err
-		}
 		stored = append(stored, r)
 		told := &change{actor: c.actor, action: "revoke", name: r.Service, tokenID: c.tokenID, detail: "stored late"}
-		told.actor.RequestID = "" // that request was refused
+		if c.widened {
+			told.detail = "until the end of a slow commit"
+		}
+		told.actor.RequestID = "" // that request has its event
 		e := a.event(told, audit.Changed, countersign.ReasonOK)
 		e.UserIssuer, e.User, e.Role, e.Session = r.Issuer, r.Subject, r.Role, r.Session
 		events = append(events, e)

@@ -16,8 +16,8 @@ import (
 )
 
 // unsettled are the changes whose revocation holds in this process and is not in the
-// store: its commit failed, or it was made here alone. There is at most one for each
-// change that failed so. With a file they outlive the process too.
+// store: its commit failed, or was slow, or it was made here alone. There is at most one for
+// each such change. With a file they outlive the process too.
 type unsettled struct {
 	turn chan struct{} // holds one token: who has it settles
 
@@ -35,6 +35,7 @@ type pendingChange struct {
 	Actor       string              `json:"actor"`
 	Proof       string              `json:"proof"`
 	TokenID     string              `json:"token_id,omitempty"`
+	Widened     bool                `json:"widened,omitempty"`
 	Revocations []pendingRevocation `json:"revocations"`
 }
 
@@ -75,7 +76,7 @@ func newUnsettled(file string) (*unsettled, error) {
 		return nil, countersign.WrapError(countersign.Invalid, "", file+" can't be read: it holds revocations that are not stored yet", err)
 	}
 	for _, p := range doc.Changes {
-		c := &change{actor: Actor{ID: p.Actor, Proof: p.Proof}, action: "revoke", tokenID: p.TokenID}
+		c := &change{actor: Actor{ID: p.Actor, Proof: p.Proof}, action: "revoke", tokenID: p.TokenID, widened: p.Widened}
 		for _, r := range p.Revocations {
 			c.revocations = append(c.revocations, store.Revocation{
 				JTI: r.JTI, Service: r.Service, ServiceUID: r.ServiceUID, Issuer: r.Issuer, Subject: r.Subject,
@@ -124,7 +125,7 @@ func (u *unsettled) write() error {
 	}
 	var doc pendingDocument
 	for _, c := range u.changes {
-		p := pendingChange{Actor: c.actor.ID, Proof: c.actor.Proof, TokenID: c.tokenID}
+		p := pendingChange{Actor: c.actor.ID, Proof: c.actor.Proof, TokenID: c.tokenID, Widened: c.widened}
 		for _, r := range c.revocations {
 			p.Revocations = append(p.Revocations, pendingRevocation{
 				JTI: r.JTI, Service: r.Service, ServiceUID: r.ServiceUID, Issuer: r.Issuer, Subject: r.Subject,

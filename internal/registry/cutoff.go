@@ -14,7 +14,7 @@ type cutoff struct {
 }
 
 func newCutoff(rev store.Revocation) cutoff {
-	c := cutoff{until: rev.Before.Add(beforeSlack), all: rev.Before.IsZero()}
+	c := cutoff{until: rev.Before.Add(BeforeSlack), all: rev.Before.IsZero()}
 	if !rev.ExpiresAt.IsZero() {
 		c.ends = rev.ExpiresAt.Add(keepEnded)
 	}

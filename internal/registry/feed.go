@@ -15,8 +15,6 @@ type feed struct {
 	mu      sync.RWMutex
 	list    feedList
 	changed chan struct{} // closed at the next revocation
-	// own are those of this process that no poll has found yet, by number.
-	own map[int64]store.Revocation
 	// pruned is when the list was last looked through for ended ones; the one writer has it.
 	pruned time.Time
 }
@@ -41,7 +39,6 @@ const chunkEntries = 512
 
 func (f *feed) init() {
 	f.changed = make(chan struct{})
-	f.own = make(map[int64]store.Revocation)
 }
 
 // Head returns the number up to which the view knows every revocation.
@@ -76,24 +73,14 @@ func (f *feed) read() int64 {
 	return f.list.last
 }
 
-// note keeps what this process revoked until a poll finds it under that number.
-func (f *feed) note(rev store.Revocation) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if rev.Seq > f.list.head {
-		f.own[rev.Seq] = rev
-	}
-}
-
 // extend appends a page of the store; the feed is complete up to upTo then.
 func (f *feed) extend(page []store.Revocation, upTo int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for i := range page {
-		page[i] = f.wider(page[i])
-	}
 	f.list.extend(page, upTo)
-	f.settled(len(page) > 0)
+	if len(page) > 0 {
+		f.tell()
+	}
 }
 
 // replace takes another list.
@@ -101,34 +88,12 @@ func (f *feed) replace(list feedList) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.list = list
-	f.settled(true)
+	f.tell()
 }
 
-func (f *feed) settled(news bool) {
-	for seq := range f.own {
-		if seq <= f.list.head {
-			delete(f.own, seq)
-		}
-	}
-	if news {
-		close(f.changed)
-		f.changed = make(chan struct{})
-	}
-}
-
-// wider returns the stored revocation with the later end that its own process gave it: a
-// token may have been minted while a slow disk took it.
-func (f *feed) wider(rev store.Revocation) store.Revocation {
-	own, ok := f.own[rev.Seq]
-	if !ok || !own.Before.After(rev.Before) || rev.Before.IsZero() {
-		return rev
-	}
-	before := own.Before
-	own.Before, own.ExpiresAt, own.CreatedAt = rev.Before, rev.ExpiresAt, rev.CreatedAt
-	if own == rev { // else the number was given anew after a failed commit
-		rev.Before = before
-	}
-	return rev
+func (f *feed) tell() {
+	close(f.changed)
+	f.changed = make(chan struct{})
 }
 
 func (l *feedList) extend(page []store.Revocation, upTo int64) {

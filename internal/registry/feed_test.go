@@ -147,20 +147,39 @@ func TestRuleE4UnstoredRevocationIsNotInTheFeed(t *testing.T) {
 	}
 }
 
-// A slow disk: the process covers what it minted meanwhile, and tells receivers so.
-func TestFeedHasTheLaterTimeOfItsOwnProcess(t *testing.T) {
+// Receivers hear what the other replicas hear, however slow the disk was: a later end is another
+// revocation. The view keeps the later end that its own process gave it, whatever it reads.
+func TestRuleE3FeedSaysWhatIsStoredAndTheViewIsNotNarrowed(t *testing.T) {
 	t.Parallel()
 	s, c := fixture.NewStore(t), fixture.NewClock(start)
+	register(t, s, "a", "uid-a")
 	r := newRegistry(t, s, c, 0)
-	rev := put(t, s, store.Revocation{Service: "a", Before: start, ExpiresAt: start.Add(time.Hour), CreatedAt: start})
-	rev.Before = start.Add(5 * time.Second)
-	r.Revoke(rev)
-	other := put(t, s, store.Revocation{Service: "b", Before: start, ExpiresAt: start.Add(time.Hour), CreatedAt: start})
-	wrong := other
-	wrong.Service, wrong.Before = "c", start.Add(5*time.Second) // the number of a commit that failed
-	r.Revoke(wrong)
-	if entries, _, _ := r.RevocationsSince(0, 10); !slices.Equal(entries, []store.Revocation{rev, other}) {
-		t.Errorf("%+v, want %+v and %+v", entries, rev, other)
+	narrow := put(t, s, store.Revocation{Service: "a", Before: start, ExpiresAt: start.Add(time.Hour), CreatedAt: start})
+	wide := narrow
+	wide.Before, wide.ExpiresAt = start.Add(6*time.Second), start.Add(time.Hour+6*time.Second)
+	r.Revoke(wide)
+	for name, again := range map[string]func(){
+		"at once":         func() {},
+		"the narrow one":  func() { r.Revoke(narrow) },
+		"another replica": func() { put(t, s, store.Revocation{KID: "k", CreatedAt: start}) },
+	} {
+		again()
+		if err := r.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if !revoked(t, r, "x", "a", "uid-a", start.Add(5*time.Second)) {
+			t.Errorf("%s: the view was narrowed", name)
+		}
+		if entries, _, _ := r.RevocationsSince(0, 1); !slices.Equal(entries, []store.Revocation{narrow}) {
+			t.Errorf("%s: %+v, want %+v", name, entries, narrow)
+		}
+	}
+	later := wide
+	later.Seq = 0
+	later = put(t, s, later)
+	r.Revoke(later)
+	if entries, _, _ := r.RevocationsSince(narrow.Seq, 10); !slices.Contains(entries, later) {
+		t.Errorf("%+v, want %+v too", entries, later)
 	}
 }
 

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// beforeSlack: "before T" covers iat up to T + 2 s, for the clocks of replicas
-	// (RULES E3).
-	beforeSlack = 2 * time.Second
+	// BeforeSlack: "before T" covers what was issued up to T + 2 s, for the clocks of
+	// replicas (RULES E3).
+	BeforeSlack = 2 * time.Second
 	// keepEnded is how long a revocation still holds after it has ended: verifiers
 	// allow tokens a minute past their end (RULES C3), and clocks differ.
 	keepEnded = 5 * time.Minute
@@ -42,15 +42,15 @@ type TokenFacts struct {
 }
 
 // Revoke takes a committed revocation into the view: checks know it when it returns. With
-// a number it gets into the feed too, from the store and in its order: at once where
-// nobody else writes, else with the next poll, which it starts. The same one twice does no harm.
+// a number it gets into the feed too, from the store, as it is there and in its order: at once
+// where nobody else writes, else with the next poll, which it starts. The view never covers
+// less than rev does, also where the store's has an earlier end. The same one twice does no harm.
 func (r *Registry) Revoke(rev store.Revocation) {
 	r.revocations.add(rev)
 	r.revocations.prune(r.now())
 	if rev.Seq == 0 {
 		return
 	}
-	r.feed.note(rev)
 	if r.shared {
 		r.Poke()
 		return
