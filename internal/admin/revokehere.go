@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/countersign/countersign"
@@ -28,7 +29,7 @@ type HereSelector struct {
 // Errors: countersign.Invalid, Denied, Unavailable (it holds here, and a restart would
 // forget it or its event).
 func (a *Admin) RevokeHere(ctx context.Context, actor Actor, s HereSelector) (stored bool, err error) {
-	c := &change{actor: actor, action: "revoke", name: s.Service, tokenID: s.JTI}
+	c := &change{actor: actor, action: "revoke", name: s.Service, tokenID: s.JTI, exact: !s.Before.IsZero()}
 	if err := mayChange(actor); err != nil {
 		return false, a.refused(ctx, c, err)
 	}
@@ -37,7 +38,8 @@ func (a *Admin) RevokeHere(ctx context.Context, actor Actor, s HereSelector) (st
 		c.tokenID = "" // whatever was typed there stays out of the log
 		return false, a.refused(ctx, c, err)
 	}
-	kept := a.unsettled.add(c.late([]store.Revocation{r}))
+	c.revocations = []store.Revocation{r}
+	kept := a.unsettled.add(c.late(c.revocations))
 	a.hold(r)
 	c.detail = "here, stored later"
 	event := a.event(c, audit.Changed, countersign.ReasonOK)
@@ -45,7 +47,19 @@ func (a *Admin) RevokeHere(ctx context.Context, actor Actor, s HereSelector) (st
 	if err := a.audit.Commit(ctx, event); err != nil {
 		return false, describe(err)
 	}
-	if err := a.Settle(ctx); err != nil {
+	err = a.Settle(ctx)
+	if wide := a.widen(c); len(wide) > 0 { // the store or the disk took its time: until now is until it is answered
+		late := c.late(wide)
+		late.widened = err == nil
+		kept = errors.Join(kept, a.unsettled.add(late))
+		for _, r := range wide {
+			a.hold(r)
+		}
+		if err == nil {
+			err = a.Settle(ctx)
+		}
+	}
+	if err != nil {
 		return false, kept
 	}
 	return true, nil

@@ -3,6 +3,8 @@ package admin_test
 import (
 	"context"
 	"errors"
+	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -186,5 +188,41 @@ func TestRuleE3OnlyASlowCommitOfNowIsWidened(t *testing.T) {
 	must(t, s.RevokeService(t.Context(), super(), "a"))
 	if got := revocations(t, s.rig); got != 2 {
 		t.Errorf("at once: %d revocations", got)
+	}
+}
+
+// The same of what is revoked here, whether the store takes it now or in an hour.
+func TestRuleE4SlowRevokeHereEndsAsMuchEverywhere(t *testing.T) {
+	t.Parallel()
+	for outcome, mode := range map[string]int32{"stored": healthy, "later": lost} {
+		s := newSlowRig(t)
+		log, err := audit.Open(t.Context(), audit.Config{
+			Store: s.Store, Replica: "replica-a", Signer: s.Keys, Now: s.Clock.Now, Spool: filepath.Join(t.TempDir(), "spool"), SpoolMax: 1 << 20,
+		})
+		must(t, err)
+		t.Cleanup(func() { _ = log.Close(context.WithoutCancel(t.Context())) })
+		s.Admin, err = admin.New(admin.Config{Store: s.Store, Audit: log, Registry: s.Registry, Keys: s.Keys, Now: s.Clock.Now})
+		must(t, err)
+		d, _ := s.create(t, "a")
+		s.Clock.Advance(time.Minute)
+		began := s.Clock.Now()
+		s.takes.Store(int64(6 * time.Second))
+		s.mode.Store(mode)
+		stored, err := s.RevokeHere(t.Context(), super(), admin.HereSelector{Service: "a"})
+		s.takes.Store(0)
+		s.mode.Store(healthy)
+		if err != nil || stored != (mode == healthy) {
+			t.Fatalf("%s: %t, %v", outcome, stored, err)
+		}
+		if !s.revoked(t, d, began.Add(5*time.Second)) {
+			t.Errorf("%s: it lives here", outcome)
+		}
+		for log.Degraded() { // until its own probe finds the store again
+			runtime.Gosched()
+		}
+		must(t, s.Settle(t.Context()))
+		if revoked, err := otherReplica(t, s.rig).Revoked(t.Context(), registry.TokenFacts{JTI: "x", Service: d.Name, ServiceUID: d.UID, IssuedAt: began.Add(5 * time.Second)}); err != nil || !revoked {
+			t.Errorf("%s, elsewhere: %t, %v", outcome, revoked, err)
+		}
 	}
 }
