@@ -57,7 +57,7 @@ type SignedFor struct {
 //
 // Errors: countersign.Unauthenticated (no signature), BadHeader, Invalid, BadClient (the
 // session does not open), BadSignature, BodyMismatch, Skewed, Expired, BadToken (the session
-// was revoked, or its role or trust is another one now), Unavailable.
+// was revoked, its role or trust is another one now, or its user disabled), Unavailable.
 // Source: AWS SigV4, "Authenticating requests".
 func (s *Sessions) Authenticate(r *http.Request, want SignedFor) (*Session, error) {
 	signed, err := sigv4.Parse(r, sigv4.ParseOptions{})
@@ -116,12 +116,22 @@ func (s *Sessions) alive(ctx context.Context, opened session.Session) (*Session,
 	if !open {
 		return nil, errSessionEnded
 	}
+	disabled, err := s.cfg.Registry.SessionUserDisabled(ctx, role, opened)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // it has its words
+	}
+	if disabled {
+		return nil, errUserDisabled
+	}
 	return &Session{Session: opened, Role: role}, nil
 }
 
 const sayEnded = "The security token included in the request is invalid"
 
-var errSessionEnded = countersign.NewError(countersign.BadToken, countersign.ReasonSessionEnded, sayEnded)
+var (
+	errSessionEnded = countersign.NewError(countersign.BadToken, countersign.ReasonSessionEnded, sayEnded)
+	errUserDisabled = countersign.NewError(countersign.BadToken, countersign.ReasonUserDisabled, sayEnded)
+)
 
 func errSessionUnknown(cause error) error {
 	return countersign.WrapError(countersign.BadClient, countersign.ReasonClientUnknown, sayEnded, cause)

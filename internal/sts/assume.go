@@ -96,6 +96,9 @@ func (h *Handler) trusts(ctx context.Context, a *assumption) (fingerprint string
 	if err := h.sameTenant(ctx, a); err != nil {
 		return "", err
 	}
+	if err := h.notDisabled(ctx, a.role, a); err != nil {
+		return "", err
+	}
 	asked := trust.RequestContext{Role: a.role.Name, Time: h.cfg.Now(), Tenant: a.role.Tenant}
 	for i := range a.role.Trust {
 		if ok, _ := a.role.Trust[i].Match(ctx, a.identity, asked); ok {
@@ -316,8 +319,8 @@ func (h *Handler) confirm(ctx context.Context, a *assumption, made session.Sessi
 	if open, err := h.cfg.Registry.StillOpen(ctx, role, a.session(h.cfg.Now())); err != nil || !open {
 		return endedMeanwhile(err)
 	}
-	if a.role.Broker != nil {
-		return nil
+	if err := h.notDisabled(ctx, role, a); err != nil || a.role.Broker != nil {
+		return err
 	}
 	if revoked, err := h.cfg.Registry.SessionRevoked(ctx, registry.FactsOf(made)); err != nil || revoked {
 		return endedMeanwhile(err)
