@@ -45,10 +45,26 @@ func (f *federation) check(ctx context.Context, service *registry.Service, c cre
 	}
 	for i := range statements {
 		if ok, _ := statements[i].Match(ctx, identity, asked); ok {
-			return nil
+			return f.notDisabled(ctx, service, &identity)
 		}
 	}
 	return badAssertion(countersign.ReasonTrustNotMatched, nil)
+}
+
+// notDisabled refuses a user who is disabled on the platform, whatever a service trusts, or in
+// the service's tenant or the token's: their issuer may go on to issue tokens.
+func (f *federation) notDisabled(ctx context.Context, service *registry.Service, id *trust.Identity) error {
+	if !id.User {
+		return nil
+	}
+	disabled, err := f.registry.UserDisabled(ctx, id.Issuer, id.Subject, id.Tenant, service.Tenant)
+	if err != nil {
+		return clientError(err)
+	}
+	if disabled {
+		return badAssertion(countersign.ReasonUserDisabled, nil)
+	}
+	return nil
 }
 
 func (f *federation) identity(ctx context.Context, c credentials) (trust.Identity, error) {
