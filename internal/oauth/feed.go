@@ -13,6 +13,7 @@ import (
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/keys"
+	"github.com/countersign/countersign/internal/registry"
 	"github.com/countersign/countersign/internal/store"
 	"github.com/countersign/countersign/internal/web"
 	"github.com/countersign/countersign/verify"
@@ -31,6 +32,7 @@ const (
 	// requests of another kind.
 	maxFollowersPerAddress = 256
 	maxEpoch               = 128
+	maxCatchUp             = 2 * time.Second
 )
 
 // feedQuery is what a follower of the feed asks for.
@@ -77,11 +79,6 @@ func (h *Handler) Revocations(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// A number of another epoch means nothing here. One of ours that is above what we know
-	// is another replica's, which was faster: whoever has it has all that we have.
-	if q.epoch != h.cfg.Epoch {
-		q.since, q.wait = 0, 0
-	}
 	page, err := h.feedPage(r.Context(), q)
 	if err != nil {
 		return err
@@ -108,25 +105,58 @@ func (h *Handler) Revocations(w http.ResponseWriter, r *http.Request) error {
 // feedPage waits for news, if it may, and returns what there is.
 func (h *Handler) feedPage(ctx context.Context, q feedQuery) (verify.FeedPage, error) {
 	news := h.cfg.Registry.Watch() // before the look: what comes in between wakes us
-	entries, seq, more := h.cfg.Registry.RevocationsSince(q.since, maxFeedPage)
-	if len(entries) == 0 && q.wait > 0 && h.await(ctx, news, q.wait) {
-		entries, seq, more = h.cfg.Registry.RevocationsSince(q.since, maxFeedPage)
+	page, err := h.look(ctx, q)
+	if err == nil && len(page.Entries) == 0 && page.Epoch == q.epoch && page.Since == q.since && q.wait > 0 && h.await(ctx, news, q.wait) {
+		page, err = h.look(ctx, q)
 	}
 	if err := ctx.Err(); err != nil {
 		return verify.FeedPage{}, countersign.WrapError(countersign.Unavailable, "", "", fmt.Errorf("wait for revocations: %w", err))
 	}
-	fresh, _, stale := h.cfg.Registry.Fresh()
-	if stale {
-		return verify.FeedPage{}, countersign.NewError(countersign.Unavailable, countersign.ReasonStale, "what was revoked lately is not known here now")
+	return page, err
+}
+
+// look returns what there is now. A number of another epoch means nothing here. One of ours
+// that is above what is known here is another replica's, which was faster; if it still is when
+// everything is known, the numbers were given anew, and who has it starts anew.
+func (h *Handler) look(ctx context.Context, q feedQuery) (verify.FeedPage, error) {
+	fresh, view, err := h.view(q)
+	if err == nil && view.Ahead {
+		if err = h.catchUp(ctx); err == nil {
+			fresh, view, err = h.view(q)
+		}
+		if err == nil && view.Ahead {
+			fresh, view, err = h.view(feedQuery{epoch: q.epoch})
+		}
+	}
+	if err != nil {
+		return verify.FeedPage{}, err
 	}
 	page := verify.FeedPage{
-		Issuer: h.cfg.Issuer, IssuedAt: h.cfg.Now().Unix(), Epoch: h.cfg.Epoch, Since: q.since, Seq: max(seq, q.since), More: more,
-		FreshAt: fresh.UnixMilli(), Entries: make([]verify.Revocation, 0, len(entries)),
+		Issuer: h.cfg.Issuer, IssuedAt: h.cfg.Now().Unix(), Epoch: view.Epoch, Since: view.Since, Seq: view.Seq, More: view.More,
+		FreshAt: fresh.UnixMilli(), Entries: make([]verify.Revocation, 0, len(view.Entries)),
 	}
-	for _, entry := range entries {
+	for _, entry := range view.Entries {
 		page.Entries = append(page.Entries, feedEntry(entry))
 	}
 	return page, nil
+}
+
+// view takes the time for which the page is complete before the page: a poll in between makes
+// it true of a later one, which nobody is told, and not the other way round.
+func (h *Handler) view(q feedQuery) (fresh time.Time, page registry.FeedPage, err error) {
+	fresh, _, stale := h.cfg.Registry.Fresh()
+	if stale {
+		return fresh, page, countersign.NewError(countersign.Unavailable, countersign.ReasonStale, "what was revoked lately is not known here now")
+	}
+	return fresh, h.cfg.Registry.Page(q.epoch, q.since, maxFeedPage), nil
+}
+
+// catchUp makes the view know what another replica may know. Without the database nobody can
+// tell whose number is right: the follower keeps what it has.
+func (h *Handler) catchUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, maxCatchUp)
+	defer cancel()
+	return h.cfg.Registry.CatchUp(ctx) //nolint:wrapcheck // it has its words
 }
 
 // await waits for news; false when there are too many who wait.

@@ -36,7 +36,7 @@ const (
 	pathPolicyKeys = "/oauth2/policies/jwks.json"
 )
 
-// Config of a [Handler]. All fields up to Epoch are required.
+// Config of a [Handler]. All fields up to SingleUse are required.
 type Config struct {
 	// Issuer is our issuer URL, exactly as tokens carry it.
 	Issuer   string
@@ -48,9 +48,6 @@ type Config struct {
 	Authn    *authn.Authenticator
 	// SingleUse remembers client assertions.
 	SingleUse store.SingleUse
-	// Epoch names the count of the revocations' numbers: a database that was restored has
-	// another one.
-	Epoch string
 	// WebIdentity and AWSIdentity prove clients by the trust of their service; nil = that
 	// proof is not served.
 	WebIdentity *trust.Verifier
@@ -99,7 +96,7 @@ type Route struct {
 //
 // Errors: countersign.Invalid.
 func New(cfg Config) (*Handler, error) {
-	if cfg.Keys == nil || cfg.Registry == nil || cfg.Minter == nil || cfg.Audit == nil || cfg.Admin == nil || cfg.Authn == nil || cfg.SingleUse == nil || cfg.Epoch == "" {
+	if cfg.Keys == nil || cfg.Registry == nil || cfg.Minter == nil || cfg.Audit == nil || cfg.Admin == nil || cfg.Authn == nil || cfg.SingleUse == nil {
 		return nil, countersign.NewError(countersign.Invalid, "", "oauth: a required field of Config is missing")
 	}
 	issuer, err := url.Parse(cfg.Issuer)

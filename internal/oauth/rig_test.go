@@ -66,7 +66,7 @@ func newRigOn(tb testing.TB, on fixture.Config, change ...func(*oauth.Config)) *
 	check()
 	cfg := oauth.Config{
 		Issuer: issuer, Keys: f.Keys, Registry: f.Registry, Minter: minter, Audit: f.Audit,
-		Admin: f.admin, Authn: authenticator, SingleUse: f.Store, Epoch: "e1", Logger: logger, Now: f.Clock.Now,
+		Admin: f.admin, Authn: authenticator, SingleUse: f.Store, Logger: logger, Now: f.Clock.Now,
 		Sleep: func(_ context.Context, d time.Duration) error { f.Clock.Advance(d); return nil },
 	}
 	for _, fn := range change {

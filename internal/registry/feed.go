@@ -83,14 +83,6 @@ func (f *feed) extend(page []store.Revocation, upTo int64) {
 	}
 }
 
-// replace takes another list.
-func (f *feed) replace(list feedList) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.list = list
-	f.tell()
-}
-
 func (f *feed) tell() {
 	close(f.changed)
 	f.changed = make(chan struct{})

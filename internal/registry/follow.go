@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/countersign/countersign"
@@ -165,7 +166,7 @@ func (r *Registry) sync(ctx context.Context) error {
 		return err
 	}
 	next.epoch = last.epoch
-	moved := head != r.position
+	moved := head.Seq != r.position
 	if r.shared && (moved || r.failed.Load() || last.epoch == "") {
 		if next.epoch, err = r.epoch(ctx); err != nil {
 			return err
@@ -173,15 +174,27 @@ func (r *Registry) sync(ctx context.Context) error {
 	}
 	other := last.epoch != "" && next.epoch != last.epoch // a database that was restored
 	missed := next.storeNow.Sub(last.storeNow) > maxGap || age(last.at, next.at) > maxGap
+	rewritten := r.rewritten || r.wentBack(head)
 	switch {
-	case r.lost || head < r.position || other || missed:
-		err = r.resync(ctx, head)
+	case rewritten:
+	case r.lost || other || missed:
+		err = r.resync(ctx, head, next.epoch)
 	case moved:
-		err = r.catchUp(ctx, head)
+		err = r.catchUp(ctx, head.Seq)
+	}
+	if err == nil && moved && !rewritten && !other {
+		rewritten, err = r.diverged(ctx)
+	}
+	if err == nil && rewritten {
+		err = r.restart(ctx, head, next)
 	}
 	if err != nil {
 		return err
 	}
+	if rewritten || other {
+		r.known = marked{}
+	}
+	r.remember(head)
 	r.polled.Store(next)
 	return nil
 }
@@ -193,29 +206,27 @@ func (r *Registry) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.shared {
-		if next.epoch, err = r.epoch(ctx); err != nil {
-			return err
-		}
-	}
-	if err := r.readRevocations(ctx, head, nil); err != nil {
+	if next.epoch, err = r.epoch(ctx); err != nil {
 		return err
 	}
-	r.position = head
+	if err := r.readRevocations(ctx, head.Seq, nil); err != nil {
+		return err
+	}
+	r.position, r.feedEpoch = head.Seq, next.epoch
+	r.remember(head)
 	r.polled.Store(next)
 	return nil
 }
 
-func (r *Registry) askHead(ctx context.Context) (next *poll, seq int64, err error) {
+func (r *Registry) askHead(ctx context.Context) (next *poll, head store.FeedHead, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	number, began := r.polls.Add(1), r.now()
-	head, err := r.store.FeedHead(ctx)
-	if err != nil {
-		return nil, 0, fmt.Errorf("poll the store: %w", err)
+	if head, err = r.store.FeedHead(ctx); err != nil {
+		return nil, head, fmt.Errorf("poll the store: %w", err)
 	}
 	middle := began.Add(r.now().Sub(began) / 2)
-	return &poll{number: number, at: began, storeNow: head.Now, skew: head.Now.Sub(middle)}, head.Seq, nil
+	return &poll{number: number, at: began, storeNow: head.Now, skew: head.Now.Sub(middle)}, head, nil
 }
 
 func (r *Registry) epoch(ctx context.Context) (string, error) {
@@ -228,7 +239,8 @@ func (r *Registry) epoch(ctx context.Context) (string, error) {
 	return epoch, nil
 }
 
-// catchUp applies what came after the position, at least up to head.
+// catchUp applies what came after the position. It does not go past head, also where there is
+// more by now: of that the mark is not known, and so nobody could tell whether it stayed.
 func (r *Registry) catchUp(ctx context.Context, head int64) error {
 	if err := r.readRevocations(ctx, head, nil); err != nil { // first: they end tokens
 		return err
@@ -247,7 +259,7 @@ func (r *Registry) catchUp(ctx context.Context, head int64) error {
 				r.onChange(c)
 			}
 		}
-		r.position = page[len(page)-1].Seq
+		r.position = min(page[len(page)-1].Seq, head)
 	}
 	r.position = max(r.position, head)
 	return nil
@@ -264,18 +276,22 @@ func (r *Registry) changes(ctx context.Context) ([]store.Change, error) {
 }
 
 // resync starts anew, because what was missed is not known. Revocations that only we
-// know stay in force: they end by themselves.
-func (r *Registry) resync(ctx context.Context, head int64) error {
+// know stay in force: they end by themselves. Where the epoch is another one the database has
+// lost them, and OnLost hears of it.
+func (r *Registry) resync(ctx context.Context, head store.FeedHead, epoch string) error {
 	r.lost = true // until it is done
 	r.forgetAll()
 	var anew feedList
-	if err := r.readRevocations(ctx, head, &anew); err != nil {
+	if err := r.readRevocations(ctx, head.Seq, &anew); err != nil {
 		return err
 	}
-	r.feed.replace(anew)
-	r.position, r.lost = head, false
+	if lost := r.enter(anew, epoch); len(lost) > 0 && r.onLost != nil {
+		r.onLost(lost)
+	}
+	r.position = head.Seq
+	r.lost, r.rewritten = false, false
 	if r.onChange != nil {
-		r.onChange(store.Change{Seq: head})
+		r.onChange(store.Change{Seq: head.Seq})
 	}
 	return nil
 }
@@ -283,7 +299,8 @@ func (r *Registry) resync(ctx context.Context, head int64) error {
 // readRevocations takes the revocations that are alive and newer than those in the list,
 // page by page; nil = the feed's own list. The store's numbers are in the order of the
 // commits, so the list is complete up to the last one of each page, and up to head after
-// the last page.
+// the last page. Those past head are in force at once and get into the list by the next poll,
+// as in catchUp; where nobody else writes there is no other history, and head may be 0.
 func (r *Registry) readRevocations(ctx context.Context, head int64, into *feedList) error {
 	alive := r.now().Add(-keepEnded)
 	after := r.feed.read()
@@ -300,6 +317,10 @@ func (r *Registry) readRevocations(ctx context.Context, head int64, into *feedLi
 			after = rev.Seq
 		}
 		more = len(page) == store.MaxLimit
+		if n := len(page); r.shared && n > 0 && page[n-1].Seq > head {
+			page = slices.DeleteFunc(page, func(rev store.Revocation) bool { return rev.Seq > head })
+			after, more = head, false
+		}
 		upTo := after
 		if !more {
 			upTo = max(upTo, head)

@@ -15,6 +15,8 @@ import (
 // own as a database driver makes them.
 type rowsOnly struct{ store.Store }
 
+func (rowsOnly) Meta(context.Context, string) (string, error) { return "", nil }
+
 func (rowsOnly) FeedHead(context.Context) (store.FeedHead, error) { return store.FeedHead{}, nil }
 
 func (rowsOnly) Revocations(context.Context, int64, time.Time, int) ([]store.Revocation, error) {

@@ -38,6 +38,9 @@ type Config struct {
 	// may have changed: when Follow begins with Shared, and when it missed changes. It must
 	// not call back into Sync or Revoke. nil = nobody listens.
 	OnChange func(store.Change)
+	// OnLost hears of the revocations that are in force here and that the database has lost
+	// (ADR 9): they are to be stored again. It is called as OnChange is; nil = nobody listens.
+	OnLost func([]store.Revocation)
 	// Paths make the paths of buckets absolute.
 	Paths hostpath.Paths
 	// OpenAccessKey opens the secret of an access key; nil = none is served.
@@ -70,6 +73,7 @@ type Registry struct {
 	now        func() time.Time
 	logger     *slog.Logger
 	onChange   func(store.Change)
+	onLost     func([]store.Revocation)
 	shared     bool
 	serveStale bool
 	pollEvery  time.Duration
@@ -107,6 +111,11 @@ type Registry struct {
 	syncing  turn
 	position int64 // all changes up to this number are applied
 	lost     bool  // position means nothing: start anew
+	// known is the newest number up to position with a mark; rewritten: it has another one.
+	known     marked
+	rewritten bool
+	// feedEpoch names the count of the feed's numbers; feed.mu guards it for readers.
+	feedEpoch string
 }
 
 // New takes the position in the feed, loads the live revocations and starts with no
@@ -125,7 +134,7 @@ func New(ctx context.Context, cfg Config) (*Registry, error) {
 		count = manyShards
 	}
 	r := &Registry{
-		store: cfg.Store, now: cfg.Now, logger: cfg.Logger, onChange: cfg.OnChange,
+		store: cfg.Store, now: cfg.Now, logger: cfg.Logger, onChange: cfg.OnChange, onLost: cfg.OnLost,
 		shared: cfg.Shared, serveStale: cfg.ServeStale, pollEvery: cfg.Poll, staleAfter: cfg.MaxStaleness,
 		paths: cfg.Paths, openAccessKey: cfg.OpenAccessKey, seed: maphash.MakeSeed(), shards: make([]shard, count), poked: make(chan struct{}, 1), syncing: make(turn, 1),
 	}

@@ -49,7 +49,7 @@ func (s *Server) routes() (*http.ServeMux, error) {
 	var err error
 	s.oauth, err = oauth.New(oauth.Config{
 		Issuer: s.issuer, Keys: s.keys, Registry: s.registry, Minter: s.minter, Audit: s.audit,
-		Admin: s.admin, Authn: s.authn, SingleUse: s.store, Epoch: s.epoch, WebIdentity: s.web, AWSIdentity: s.aws, IdentityRate: int(s.cfg.Limits.RequestsPerIdentity),
+		Admin: s.admin, Authn: s.authn, SingleUse: s.store, WebIdentity: s.web, AWSIdentity: s.aws, IdentityRate: int(s.cfg.Limits.RequestsPerIdentity),
 		Logger: s.logger, ExposeReasons: s.cfg.ExposeReasons, Now: s.now, Sleep: s.sleep,
 	})
 	if err != nil {

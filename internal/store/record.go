@@ -98,6 +98,8 @@ type Change struct {
 type FeedHead struct {
 	Seq int64
 	Now time.Time
+	// Mark is that of Seq, as Feed.Mark returns it.
+	Mark string
 }
 
 // Revocation ends tokens and sessions. Exactly one selector is set (Issuer with Subject is

@@ -58,6 +58,11 @@ type Objects interface {
 type Feed interface {
 	// FeedHead returns the last number that was given, and the store's clock.
 	FeedHead(ctx context.Context) (FeedHead, error)
+	// Mark returns the random text that was drawn when a number was given; "" = that is not
+	// known any more, or never was. A database that lost its last numbers gives them anew, with
+	// other marks: two processes that know the same mark of a number have the same history up
+	// to it.
+	Mark(ctx context.Context, seq int64) (string, error)
 	// Changes returns those with Seq > after in order of Seq, at most limit (as in
 	// Page), but never a part of one transaction's: a last number that would be cut is
 	// left out, unless it is the only one. Changes older than a day are forgotten.
@@ -125,6 +130,8 @@ type Tx interface {
 	// Serialize makes this transaction run alone among all that call it, of all
 	// processes: what it reads from then on stays true until it commits. Call it first.
 	Serialize(ctx context.Context) error
+	// Meta is that of [Meta].
+	Meta(ctx context.Context, key string) (string, error)
 	// SetMeta sets a key of [Meta].
 	SetMeta(ctx context.Context, key, value string) error
 	// PutRevocation stores r under the next sequence number and returns it; Invalid

@@ -40,6 +40,8 @@ type dialect struct {
 	shared bool
 	// skipLocked ends a SELECT of rows to delete, so that it waits for nobody.
 	skipLocked string
+	// insertInWith: a WITH may insert.
+	insertInWith bool
 	// savepoint: a statement that fails ends the transaction, unless there is one.
 	savepoint bool
 	// lost reports whether an error says that the connection is no more, soon enough to

@@ -46,15 +46,16 @@ type PostgresOptions struct {
 const oldestPostgres = 13
 
 var postgresDialect = dialect{
-	name:      "postgres",
-	goose:     goose.DialectPostgres,
-	begin:     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
-	classify:  classifyPostgres,
-	lost:      lostPostgres,
-	control:   controlPostgres,
-	shared:    true,
-	feedHead:  selectSharedHead,
-	savepoint: true,
+	name:         "postgres",
+	goose:        goose.DialectPostgres,
+	begin:        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+	classify:     classifyPostgres,
+	lost:         lostPostgres,
+	control:      controlPostgres,
+	shared:       true,
+	feedHead:     selectSharedHead,
+	insertInWith: true,
+	savepoint:    true,
 
 	skipLocked: " FOR UPDATE SKIP LOCKED",
 

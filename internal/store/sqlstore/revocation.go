@@ -66,8 +66,8 @@ func (t *tx) PutRevocation(ctx context.Context, r store.Revocation) (int64, erro
 		r.Role, r.RoleUID, r.Session); err != nil {
 		return 0, err
 	}
-	if r.CreatedAt.IsZero() {
-		return seq, nil
+	if err := t.forgetChanges(ctx); err != nil || r.CreatedAt.IsZero() {
+		return seq, err
 	}
 	_, err = t.exec(ctx, "forget ended revocations", deleteRevocations, micros(r.CreatedAt.Add(-keepDead)))
 	return seq, err

@@ -35,8 +35,8 @@ func newWriter(d dialect, pool *sql.DB, reads *atomic.Int64) *writer {
 // tx is a write transaction.
 type tx struct {
 	session
-	seq   int64 // the last number that this transaction took from the feed; 0 = none
-	noted bool  // there is a change under it
+	seq    int64 // the last number that this transaction took from the feed; 0 = none
+	forgot bool  // old changes were dropped
 	// ordered: it holds the counter's row without a number.
 	ordered bool
 }

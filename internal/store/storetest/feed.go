@@ -41,6 +41,7 @@ func feedCases() cases {
 		"RollbackNotesNone":    feedRollback,
 		"FailedWritesNoteNone": feedFailedWritesNoteNone,
 		"HeadHasTheClock":      feedHead,
+		"MarksOfNumbers":       feedMarks,
 		"RevocationsNumbers":   feedOneCount,
 	})
 	all["RuleE2CommitsOutOfOrder"] = feedOutOfOrder
@@ -153,6 +154,32 @@ func feedHead(t *testing.T, s store.Store) {
 	if later := must[store.FeedHead](t)(s.FeedHead(t.Context())).Now; later.Before(now) {
 		t.Fatalf("%v after %v", later, now)
 	}
+}
+
+// Each number has a mark of its own, which is no change, also one that a transaction took and
+// gave back.
+func feedMarks(t *testing.T, s store.Store) {
+	mark := func(seq int64) string { return must[string](t)(s.Mark(t.Context(), seq)) }
+	same(t, mark(1), "")
+	same(t, must[store.FeedHead](t)(s.FeedHead(t.Context())).Mark, "")
+	var drawn string
+	_ = s.Update(t.Context(), func(ctx context.Context, tx store.Tx) error {
+		want(t, tx.CreateService(ctx, aService("refused")), "")
+		return errRefused
+	})
+	same(t, mark(1), "")
+	create(t, s, aService("a"))
+	drawn = mark(1)
+	same(t, must[store.FeedHead](t)(s.FeedHead(t.Context())).Mark, drawn)
+	revoke(t, s, store.Revocation{JTI: "j"})
+	update(t, s, func(ctx context.Context, tx store.Tx) error { return tx.Serialize(ctx) })
+	all := map[string]bool{mark(1): true, mark(2): true, mark(3): true, "": true}
+	same(t, len(all), 4)
+	same(t, mark(1), drawn)
+	same(t, must[store.FeedHead](t)(s.FeedHead(t.Context())).Mark, mark(3))
+	same(t, mark(4), "")
+	same(t, changes(t, s, 0, 0), []string{"1 Service a"})
+	same(t, changes(t, s, 0, 1), []string{"1 Service a"})
 }
 
 // Revocations and changes have one count.

@@ -22,6 +22,15 @@ func metaCases() map[string]func(*testing.T, store.Store) {
 			same(t, must[string](t)(s.Meta(ctx, "deployment_id")), "one")
 			same(t, must[string](t)(s.Meta(ctx, "epoch")), "")
 		},
+		"TransactionReadsItsOwn": func(t *testing.T, s store.Store) {
+			update(t, s, func(ctx context.Context, tx store.Tx) error {
+				_, err := tx.Meta(ctx, "epoch")
+				want(t, err, countersign.NotFound)
+				want(t, tx.SetMeta(ctx, "epoch", "e1"), "")
+				same(t, must[string](t)(tx.Meta(ctx, "epoch")), "e1")
+				return nil
+			})
+		},
 		"OneWinner": func(t *testing.T, s store.Store) {
 			got := make([]string, 8)
 			var group sync.WaitGroup
