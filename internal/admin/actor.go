@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"context"
+	"errors"
 	"slices"
 
 	"github.com/countersign/countersign"
@@ -28,6 +30,11 @@ type Actor struct {
 	Owner string
 	// Scopes and Audiences are what the actor holds, and may pass on (RULES A7).
 	Scopes, Audiences []string
+	// Again says anew who this is and what it may, from what is known then, or refuses as the
+	// door would; it asks nobody outside of the deployment. It is called while nobody else can
+	// change anything, before the first write. nil = nothing can be taken from this one: it is
+	// the server itself, or the user that it runs as.
+	Again func(ctx context.Context) (Actor, error)
 }
 
 // Collections are the names of the kinds in paths and in permissions.
@@ -110,6 +117,21 @@ func (a Actor) mayCreate(t target) error {
 		return countersign.NewError(countersign.Denied, countersign.ReasonOwnerMismatch, "you write with the owner "+a.Owner+" only")
 	}
 	return nil
+}
+
+// tenantThere refuses what is to be made in a tenant that is not there, inside the transaction:
+// the view by which the actor came in may not know that it was deleted, and what is left in it
+// would belong to whoever gets a tenant of that name next (RULES A5). Super-admins may use one
+// without a document.
+func tenantThere(ctx context.Context, in store.Objects, actor Actor, tenant string) error {
+	if actor.SuperAdmin || tenant == "" {
+		return nil
+	}
+	_, err := in.Object(ctx, resource.KindTenant, tenant)
+	if errors.Is(err, countersign.NotFound) {
+		return unknownTenant()
+	}
+	return err
 }
 
 // mayDelete is mayWrite, but tenants end by super-admins only.

@@ -47,6 +47,9 @@ func (a *Admin) run(ctx context.Context, c *change, fn func(ctx context.Context,
 			return nil, err
 		}
 		c.revocations, c.ended = nil, nil // of an earlier try
+		if err := a.again(ctx, c.actor); err != nil {
+			return nil, err
+		}
 		if err := fn(ctx, tx); err != nil {
 			return nil, err
 		}

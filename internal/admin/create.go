@@ -29,6 +29,9 @@ func (a *Admin) CreateService(ctx context.Context, actor Actor, spec ServiceSpec
 	value, secret := a.newSecret(s.UID, now)
 	var made ServiceDetail
 	err = a.run(ctx, c, func(ctx context.Context, tx store.Tx) error {
+		if err := tenantThere(ctx, tx, actor, s.Tenant); err != nil {
+			return err
+		}
 		if err := mayGrant(actor, s, nil, serviceNamed(ctx, tx)); err != nil {
 			return err
 		}

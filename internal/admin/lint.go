@@ -15,7 +15,7 @@ import (
 
 // linted is what package lint said of documents, and of what beside them it knew.
 type linted struct {
-	beside   string // names and revisions
+	beside   string // of issuers name, uid and revision; of others all that they say
 	findings []lint.Finding
 }
 
@@ -33,7 +33,8 @@ func (a *Admin) lint(ctx context.Context, in reads, documents []resource.Documen
 		err := all(ctx, in, resource.KindIssuer, func(r *row) {
 			if name := r.document.Name; beside(resource.KindIssuer, name) {
 				lookup.Issuers = append(lookup.Issuers, r.document)
-				_, _ = fmt.Fprintf(&known, "%s %d\n", name, r.revision)
+				// The uid: one of the same name that was made anew has the same revisions.
+				_, _ = fmt.Fprintf(&known, "%s %s %d\n", name, r.uid, r.revision)
 			}
 		})
 		if err != nil {
@@ -48,7 +49,7 @@ func (a *Admin) lint(ctx context.Context, in reads, documents []resource.Documen
 		if err != nil {
 			return nil, err
 		}
-		_, _ = fmt.Fprintf(&known, "%s %s %s\n", d.Kind, d.Name, text)
+		_, _ = fmt.Fprintf(&known, "%s %s %s %s\n", d.Kind, d.Name, d.Tenant, text)
 	}
 	if before != nil && before.beside == known.String() {
 		return before, nil

@@ -89,12 +89,7 @@ func (p *plan) decide(ctx context.Context, d *resource.Document) (step, error) {
 	}}
 	s.old, err = find(ctx, p.in, d.Kind, d.Name)
 	if errors.Is(err, countersign.NotFound) {
-		if !p.request.FromConfig {
-			err = p.actor.mayCreate(target{d.Kind, d.Name, d.Tenant, p.request.Owner})
-		} else {
-			err = nil
-		}
-		return s, err
+		return s, p.mayCreate(ctx, d)
 	}
 	if err != nil {
 		return step{}, describe(err)
@@ -127,6 +122,21 @@ func (p *plan) decide(ctx context.Context, d *resource.Document) (step, error) {
 	}
 	s.told.Action, s.told.Revision = ApplyChanged, s.old.revision+1
 	return s, nil
+}
+
+// mayCreate decides about a document of what is not there.
+func (p *plan) mayCreate(ctx context.Context, d *resource.Document) error {
+	if p.request.FromConfig {
+		return nil
+	}
+	if err := p.actor.mayCreate(target{d.Kind, d.Name, d.Tenant, p.request.Owner}); err != nil {
+		return err
+	}
+	err := tenantThere(ctx, p.in, p.actor, d.Tenant)
+	if errors.Is(err, countersign.NotFound) {
+		return countersign.WrapError(countersign.NotFound, countersign.ReasonObjectUnknown, d.Problem("tenant", "there is no such tenant").String(), err)
+	}
+	return describe(err)
 }
 
 // decideAccessKey: a document can neither make an access key, whose secret nobody would see,

@@ -50,6 +50,8 @@ type Caller struct {
 	Principal *countersign.Principal
 	// User is the user of the Principal; nil when none came.
 	User *User
+	// documents are those of the user's issuer when the token was verified.
+	documents string
 }
 
 // Authenticator proves callers of our own API. Safe for concurrent use.
@@ -118,16 +120,18 @@ func (a *Authenticator) Both(r *http.Request) (Caller, error) {
 		return Caller{}, err
 	}
 	// What the token says of itself chooses who verifies it, and nothing more.
-	if said, err := verify.ParseUnverified(found.first); found.first == "" || err != nil || said.Issuer == a.issuer {
+	said, err := verify.ParseUnverified(found.first)
+	if found.first == "" || err != nil || said.Issuer == a.issuer {
 		return a.Caller(r)
 	}
-	var service countersign.Service
-	if found.second != "" {
-		t, err := a.callers.Verify(r.Context(), found.second)
-		if err != nil {
-			return Caller{}, err
-		}
-		service = t.Principal.Service
+	service, err := a.beside(r.Context(), found)
+	if err != nil {
+		return Caller{}, err
+	}
+	// Before the token is verified: what changes from here on is found by Again.
+	documents, err := a.documents(r.Context(), said.Issuer)
+	if err != nil {
+		return Caller{}, err
 	}
 	user, err := a.User(r.Context(), found.first, hint)
 	if err != nil {
@@ -137,13 +141,29 @@ func (a *Authenticator) Both(r *http.Request) (Caller, error) {
 		}
 		return Caller{Principal: refused}, err
 	}
-	return Caller{User: user, Principal: &countersign.Principal{
+	return callerOf(user, service, documents), nil
+}
+
+// beside proves the service that calls for a user; none came = nobody.
+func (a *Authenticator) beside(ctx context.Context, found bearers) (countersign.Service, error) {
+	if found.second == "" {
+		return countersign.Service{}, nil
+	}
+	t, err := a.callers.Verify(ctx, found.second)
+	if err != nil {
+		return countersign.Service{}, err
+	}
+	return t.Principal.Service, nil
+}
+
+func callerOf(user *User, service countersign.Service, documents string) Caller {
+	return Caller{User: user, documents: documents, Principal: &countersign.Principal{
 		User: countersign.User{
 			Issuer: user.Issuer, Subject: user.Subject, Roles: user.Roles(), Scopes: user.Token.Scopes, Tenant: user.Tenant,
 			Proof: countersign.Proof{Method: "jwt", IssuedAt: user.Token.IssuedAt, ExpiresAt: user.Token.ExpiresAt},
 		},
 		Service: service, Scopes: service.Scopes, Tenant: user.Tenant,
-	}}, nil
+	}}
 }
 
 // Caller proves who sent r: the bearer of a service token of ours with the audience

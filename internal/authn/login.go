@@ -36,12 +36,9 @@ func (a *Authenticator) login(r *http.Request) (Caller, error) {
 	if a.logins == nil {
 		return Caller{}, errLoginUnknown
 	}
-	known, err := a.logins.Login(r.Context(), proof.Login)
-	if errors.Is(err, countersign.NotFound) {
-		return Caller{}, errLoginUnknown
-	}
+	known, err := a.knownLogin(r.Context(), proof.Login)
 	if err != nil {
-		return Caller{}, err //nolint:wrapcheck // it has its words
+		return Caller{}, err
 	}
 	now := a.now()
 	claims, err := proof.Verify(known.Public, a.issuer, r, now)
@@ -50,7 +47,7 @@ func (a *Authenticator) login(r *http.Request) (Caller, error) {
 	}
 	// Only who has the key learns that the login has ended.
 	if !now.Before(known.ExpiresAt) {
-		return Caller{}, countersign.NewError(countersign.Expired, countersign.ReasonTokenExpired, "the login has ended: log in again")
+		return Caller{}, errLoginEnded
 	}
 	if err := provenBody(r, claims); err != nil {
 		return Caller{}, err
@@ -65,6 +62,14 @@ func (a *Authenticator) login(r *http.Request) (Caller, error) {
 		}
 	}
 	return Caller{Login: known.ID, Principal: &countersign.Principal{}}, nil
+}
+
+func (a *Authenticator) knownLogin(ctx context.Context, id string) (store.Login, error) {
+	known, err := a.logins.Login(ctx, id)
+	if errors.Is(err, countersign.NotFound) {
+		return store.Login{}, errLoginUnknown
+	}
+	return known, err //nolint:wrapcheck // it has its words
 }
 
 // provenBody reads the body, holds it against the proof, and puts it back.
@@ -82,4 +87,7 @@ func provenBody(r *http.Request, claims loginproof.Claims) error {
 	return nil
 }
 
-var errLoginUnknown = countersign.NewError(countersign.BadToken, countersign.ReasonLoginUnknown, "the login is not known, or was ended: log in again")
+var (
+	errLoginUnknown = countersign.NewError(countersign.BadToken, countersign.ReasonLoginUnknown, "the login is not known, or was ended: log in again")
+	errLoginEnded   = countersign.NewError(countersign.Expired, countersign.ReasonTokenExpired, "the login has ended: log in again")
+)

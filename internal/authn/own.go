@@ -2,6 +2,7 @@ package authn
 
 import (
 	"context"
+	"time"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/keys"
@@ -36,13 +37,17 @@ type ownRevocations struct {
 // Revoked implements verify.RevocationChecker.
 func (o ownRevocations) Revoked(ctx context.Context, t *verify.Token) (bool, error) {
 	if t.Issuer != o.issuer {
-		return o.registry.Revoked(ctx, registry.TokenFacts{Foreign: true, Issuer: t.Issuer, Subject: t.Subject, IssuedAt: t.IssuedAt})
+		return o.registry.Revoked(ctx, foreignFacts(t.Issuer, t.Subject, t.IssuedAt))
 	}
 	service := &t.Principal.Service
 	return o.registry.Revoked(ctx, registry.TokenFacts{
 		JTI: t.ID, KID: service.Proof.KeyID, Service: service.Name, ServiceUID: service.UID,
 		Issuer: t.Issuer, IssuedAt: t.IssuedAt,
 	})
+}
+
+func foreignFacts(issuer, subject string, issuedAt time.Time) registry.TokenFacts {
+	return registry.TokenFacts{Foreign: true, Issuer: issuer, Subject: subject, IssuedAt: issuedAt}
 }
 
 var errKeyUnknown = countersign.NewError(countersign.BadToken, countersign.ReasonKeyUnknown, "the token is not valid")

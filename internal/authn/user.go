@@ -88,6 +88,11 @@ func (a *Authenticator) User(ctx context.Context, token, hint string) (*User, er
 	if err != nil {
 		return nil, err
 	}
+	return a.userOf(ctx, id, hint)
+}
+
+// userOf finds out what a proven user may do.
+func (a *Authenticator) userOf(ctx context.Context, id trust.Identity, hint string) (*User, error) {
 	u := &User{ID: policy.UserID(id.Issuer, id.Subject), Issuer: id.Issuer, Subject: id.Subject, Token: id}
 	known, err := a.registry.User(ctx, u.ID)
 	if err != nil {

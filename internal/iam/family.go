@@ -1,8 +1,10 @@
 package iam
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/countersign/countersign"
@@ -40,38 +42,81 @@ const (
 // decide what package admin lets them do, or the local administrator. A service's token
 // alone is refused, whatever its scopes.
 func (a *API) userContext(r *http.Request, action string) (admin.Actor, error) {
-	actor, _, err := a.user(r, action)
+	actor, _, err := a.enter(r, action, a.actorOfUser)
 	return actor, err
 }
 
 // administrator is the door of what concerns the whole platform: super-admins alone.
 func (a *API) administrator(r *http.Request, action string) (admin.Actor, error) {
-	actor, caller, err := a.user(r, action)
-	if err != nil || actor.SuperAdmin {
-		return actor, err
-	}
-	return admin.Actor{}, a.refuseCaller(r, action, caller, countersign.NewError(countersign.Denied,
-		countersign.ReasonNotAdministrator, "only an administrator of the platform may do this"))
+	actor, _, err := a.enter(r, action, a.actorOfAdministrator)
+	return actor, err
 }
 
 // resources is the door of the resource kinds: as userContext, and a service alone with the
 // scope iam:apply, for objects of its own owner label and tenant (RULES G4).
 func (a *API) resources(r *http.Request, action string) (admin.Actor, error) {
+	actor, _, err := a.enter(r, action, a.actorOfResources)
+	return actor, err
+}
+
+// decision says who a proven caller is at a door, or refuses them.
+type decision func(r *http.Request, caller authn.Caller) (admin.Actor, error)
+
+// enter proves who sent r and decides; package admin asks the same again when nobody else can
+// change anything. The user that the server runs as is not asked again: there is nothing that
+// could be taken from it.
+func (a *API) enter(r *http.Request, action string, decide decision) (admin.Actor, authn.Caller, error) {
 	caller, err := a.both(r, action)
 	if err != nil {
-		return admin.Actor{}, err
+		return admin.Actor{}, caller, err
 	}
+	actor, err := decide(r, caller)
+	if err != nil {
+		return admin.Actor{}, caller, a.refuseCaller(r, action, caller, err)
+	}
+	if caller.LocalAdmin && actor.SuperAdmin {
+		return actor, caller, nil
+	}
+	actor.Again = func(ctx context.Context) (admin.Actor, error) {
+		r := r.WithContext(ctx)
+		now, err := a.authn.Again(r, caller)
+		if errors.Is(err, authn.ErrProofChanged) {
+			return admin.Actor{}, admin.ErrActorChanged
+		}
+		if err != nil {
+			return admin.Actor{}, err
+		}
+		return decide(r, now)
+	}
+	return actor, caller, nil
+}
+
+func (a *API) actorOfAdministrator(r *http.Request, caller authn.Caller) (admin.Actor, error) {
+	actor, err := a.actorOfUser(r, caller)
+	if err != nil || actor.SuperAdmin {
+		return actor, err
+	}
+	return admin.Actor{}, countersign.NewError(countersign.Denied,
+		countersign.ReasonNotAdministrator, "only an administrator of the platform may do this")
+}
+
+func (a *API) actorOfResources(r *http.Request, caller authn.Caller) (admin.Actor, error) {
 	if caller.LocalAdmin || caller.Login != "" || caller.User != nil {
-		return a.actorOfUser(r, action, caller)
+		return a.actorOfUser(r, caller)
 	}
 	p := caller.Principal
+	missing := lacks(scopeApply, countersign.ReasonUserRequired, "bring a user's token, or that of a service with the scope "+scopeApply)
 	if !p.Service.HasScope(scopeApply) {
-		return admin.Actor{}, a.refuseCaller(r, action, caller, lacks(scopeApply, countersign.ReasonUserRequired,
-			"bring a user's token, or that of a service with the scope "+scopeApply))
+		return admin.Actor{}, missing
 	}
 	service, err := a.admin.Holder(r.Context(), p.Service.Name)
-	if err != nil {
-		return admin.Actor{}, a.refuseCaller(r, action, caller, err)
+	switch {
+	case err != nil:
+		return admin.Actor{}, err
+	case service.UID != p.Service.UID, service.Disabled: // one of the same name has nothing of it (RULES A5)
+		return admin.Actor{}, countersign.NewError(countersign.BadToken, countersign.ReasonTokenRevoked, "the token is not valid")
+	case !slices.Contains(service.Scopes, scopeApply): // a replica that was cut off may have minted it since
+		return admin.Actor{}, missing
 	}
 	return admin.Actor{
 		ID: "service:" + p.Service.Name, RequestID: web.RequestID(r.Context()), ClientAddr: clientAddr(r), Proof: "jwt",
@@ -102,16 +147,6 @@ func (a *API) machine(r *http.Request, action, scope string) (*countersign.Princ
 	return nil, a.refuseCaller(r, action, caller, err)
 }
 
-// user proves who a user-context request is by.
-func (a *API) user(r *http.Request, action string) (admin.Actor, authn.Caller, error) {
-	caller, err := a.both(r, action)
-	if err != nil {
-		return admin.Actor{}, caller, err
-	}
-	actor, err := a.actorOfUser(r, action, caller)
-	return actor, caller, err
-}
-
 func (a *API) both(r *http.Request, action string) (authn.Caller, error) {
 	caller, err := a.authn.Both(r)
 	switch {
@@ -124,7 +159,7 @@ func (a *API) both(r *http.Request, action string) (authn.Caller, error) {
 }
 
 // actorOfUser is the local administrator, or a user as far as iam.mode lets them in.
-func (a *API) actorOfUser(r *http.Request, action string, caller authn.Caller) (admin.Actor, error) {
+func (a *API) actorOfUser(r *http.Request, caller authn.Caller) (admin.Actor, error) {
 	actor := admin.Actor{RequestID: web.RequestID(r.Context()), ClientAddr: clientAddr(r)}
 	if caller.LocalAdmin || caller.Login != "" {
 		actor.ID, actor.Proof, actor.SuperAdmin = "local:"+strconv.FormatUint(uint64(caller.UID), 10), "unix_socket", true
@@ -132,7 +167,7 @@ func (a *API) actorOfUser(r *http.Request, action string, caller authn.Caller) (
 			actor.ID, actor.Proof = "login:"+caller.Login, "login_key"
 		}
 		if err := a.narrow(r, &actor); err != nil {
-			return admin.Actor{}, a.refuseCaller(r, action, caller, err)
+			return admin.Actor{}, err
 		}
 		return actor, nil
 	}
@@ -147,7 +182,7 @@ func (a *API) actorOfUser(r *http.Request, action string, caller authn.Caller) (
 		err = lacks(scopeAdmin, countersign.ReasonScopeMissing, "the service's token lacks the scope "+scopeAdmin)
 	}
 	if err != nil {
-		return admin.Actor{}, a.refuseCaller(r, action, caller, err)
+		return admin.Actor{}, err
 	}
 	u := caller.User
 	actor.ID, actor.Proof = "user:"+u.Issuer+"|"+u.Subject, "jwt"

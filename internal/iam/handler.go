@@ -2,6 +2,7 @@ package iam
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"maps"
@@ -181,6 +182,12 @@ func operation[In any](a *API, through door, action string, parse func(*http.Req
 			return err
 		}
 		out, err := run(r, actor, in)
+		if errors.Is(err, admin.ErrActorChanged) {
+			// Nothing was done. The view knows of the change by now, and the door of it.
+			if actor, err = through(r, action); err == nil {
+				out, err = run(r, actor, in)
+			}
+		}
 		if err != nil {
 			return err
 		}

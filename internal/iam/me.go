@@ -53,7 +53,7 @@ func (a *API) myTenants(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *API) whoAsks(r *http.Request, action string) (actor admin.Actor, caller authn.Caller, err error) {
-	if actor, caller, err = a.user(r, action); err == nil {
+	if actor, caller, err = a.enter(r, action, a.actorOfUser); err == nil {
 		_, err = query(r)
 	}
 	return actor, caller, err

@@ -76,6 +76,10 @@ func (a *API) revoke(r *http.Request, actor admin.Actor, in iamclient.Revoke) (a
 	var err error
 	switch {
 	case in.Local && done.Status != iamclient.AlreadyExpired:
+		if err := a.admin.Confirm(r.Context(), actor); err != nil {
+			a.recordRefused(r, actor.ID, "revoke", err)
+			return answer{}, err
+		}
 		stored, here := a.admin.RevokeHere(r.Context(), actor,
 			admin.HereSelector{JTI: one.ID, ExpiresAt: one.ExpiresAt, Service: in.Service, RevokeSelector: many})
 		if err = here; err == nil && !stored {
