@@ -196,6 +196,9 @@ func (r *Registry) sync(ctx context.Context) error {
 	}
 	r.remember(head)
 	r.polled.Store(next)
+	if r.shared {
+		r.overtake(last.at)
+	}
 	return nil
 }
 
@@ -212,7 +215,7 @@ func (r *Registry) begin(ctx context.Context) error {
 	if err := r.readRevocations(ctx, head.Seq, nil); err != nil {
 		return err
 	}
-	r.position, r.feedEpoch = head.Seq, next.epoch
+	r.position, r.feedEpoch, r.late = head.Seq, next.epoch, late{} // nothing was minted yet
 	r.remember(head)
 	r.polled.Store(next)
 	return nil
@@ -255,6 +258,7 @@ func (r *Registry) catchUp(ctx context.Context, head int64) error {
 		}
 		for _, c := range page {
 			r.forgetObject(c.Kind, c.Name)
+			r.late.change(c)
 			if r.onChange != nil {
 				r.onChange(c)
 			}
@@ -279,7 +283,7 @@ func (r *Registry) changes(ctx context.Context) ([]store.Change, error) {
 // know stay in force: they end by themselves. Where the epoch is another one the database has
 // lost them, and OnLost hears of it.
 func (r *Registry) resync(ctx context.Context, head store.FeedHead, epoch string) error {
-	r.lost = true // until it is done
+	r.lost, r.late.anew = true, true // until it is done
 	r.forgetAll()
 	var anew feedList
 	if err := r.readRevocations(ctx, head.Seq, &anew); err != nil {
@@ -320,6 +324,9 @@ func (r *Registry) readRevocations(ctx context.Context, head int64, into *feedLi
 		if n := len(page); r.shared && n > 0 && page[n-1].Seq > head {
 			page = slices.DeleteFunc(page, func(rev store.Revocation) bool { return rev.Seq > head })
 			after, more = head, false
+		}
+		if r.shared {
+			r.late.revocations(page)
 		}
 		upTo := after
 		if !more {

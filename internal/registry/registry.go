@@ -41,6 +41,10 @@ type Config struct {
 	// OnLost hears of the revocations that are in force here and that the database has lost
 	// (ADR 9): they are to be stored again. It is called as OnChange is; nil = nobody listens.
 	OnLost func([]store.Revocation)
+	// OnLate hears of revocations that this process made, and that are to be stored: of services
+	// from which something was taken while it could not ask the store (RULES E4). It is called as
+	// OnChange is; nil = nobody listens, and they hold here alone.
+	OnLate func([]store.Revocation)
 	// Paths make the paths of buckets absolute.
 	Paths hostpath.Paths
 	// OpenAccessKey opens the secret of an access key; nil = none is served.
@@ -74,6 +78,7 @@ type Registry struct {
 	logger     *slog.Logger
 	onChange   func(store.Change)
 	onLost     func([]store.Revocation)
+	onLate     func([]store.Revocation)
 	shared     bool
 	serveStale bool
 	pollEvery  time.Duration
@@ -114,6 +119,7 @@ type Registry struct {
 	// known is the newest number up to position with a mark; rewritten: it has another one.
 	known     marked
 	rewritten bool
+	late      late
 	// feedEpoch names the count of the feed's numbers; feed.mu guards it for readers.
 	feedEpoch string
 }
@@ -134,7 +140,7 @@ func New(ctx context.Context, cfg Config) (*Registry, error) {
 		count = manyShards
 	}
 	r := &Registry{
-		store: cfg.Store, now: cfg.Now, logger: cfg.Logger, onChange: cfg.OnChange, onLost: cfg.OnLost,
+		store: cfg.Store, now: cfg.Now, logger: cfg.Logger, onChange: cfg.OnChange, onLost: cfg.OnLost, onLate: cfg.OnLate,
 		shared: cfg.Shared, serveStale: cfg.ServeStale, pollEvery: cfg.Poll, staleAfter: cfg.MaxStaleness,
 		paths: cfg.Paths, openAccessKey: cfg.OpenAccessKey, seed: maphash.MakeSeed(), shards: make([]shard, count), poked: make(chan struct{}, 1), syncing: make(turn, 1),
 	}

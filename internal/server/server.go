@@ -97,6 +97,7 @@ type Server struct {
 	mux         *http.ServeMux
 	tls         *tls.Config // nil = plain HTTP
 
+	owed owed
 	// staleKeys: another process changed the keys; wake is sent to then.
 	staleKeys atomic.Bool
 	wake      chan struct{}
@@ -147,7 +148,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	s.registry, err = registry.New(ctx, registry.Config{
 		Store: s.store, Shared: s.shared(), MaxStaleness: s.cfg.Revocation.MaxStaleness, ServeStale: s.cfg.Revocation.ServeStale,
-		Paths: s.paths(), OpenAccessKey: s.keys.OpenAccessKey, OnChange: s.changed, Logger: s.logger, Now: s.now,
+		Paths: s.paths(), OpenAccessKey: s.keys.OpenAccessKey, OnChange: s.changed, OnLost: s.owesLost, OnLate: s.owesLate, Logger: s.logger, Now: s.now,
 	})
 	if err != nil {
 		return err

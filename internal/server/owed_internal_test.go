@@ -1,0 +1,74 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/admin"
+	"github.com/countersign/countersign/internal/fixture"
+	"github.com/countersign/countersign/internal/store"
+)
+
+// full is a store whose disk takes nothing for a while.
+type full struct {
+	store.Store
+	is *atomic.Bool
+}
+
+func (f full) Update(ctx context.Context, fn func(context.Context, store.Tx) error) error {
+	if f.is.Load() {
+		return countersign.NewError(countersign.Unavailable, countersign.ReasonStoreUnavailable, "full")
+	}
+	return f.Store.Update(ctx, fn)
+}
+
+// What a replica owes the database is tried until it is stored, and what another replica has
+// stored meanwhile is not stored again.
+func TestRuleE2OwedRevocationsAreStoredOnce(t *testing.T) {
+	t.Parallel()
+	is := new(atomic.Bool)
+	f := fixture.Open(t, fixture.Config{Shared: true, WrapStore: func(s store.Store) store.Store { return full{s, is} }})
+	a, err := admin.New(admin.Config{Store: f.Store, Audit: f.Audit, Registry: f.Registry, Keys: f.Keys, Now: f.Clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{admin: a, registry: f.Registry}
+	now := f.Clock.Now()
+	lost := func(i int) store.Revocation {
+		return store.Revocation{JTI: fmt.Sprint("lost-", i), CreatedAt: now, ExpiresAt: now.Add(time.Hour)}
+	}
+	const many = maxOwed + 3
+	for i := range many {
+		s.owesLost([]store.Revocation{lost(i)})
+	}
+	s.owesLate([]store.Revocation{{Service: "payroll", ServiceUID: "uid", Before: now, CreatedAt: now, ExpiresAt: now.Add(time.Hour)}})
+	err = f.Store.Update(t.Context(), func(ctx context.Context, tx store.Tx) error {
+		_, err := tx.PutRevocation(ctx, lost(1))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	is.Store(true)
+	if err := s.storeOwed(t.Context()); !errors.Is(err, countersign.Unavailable) {
+		t.Fatalf("the disk is full: %v", err)
+	}
+	is.Store(false)
+	for range 2 {
+		if err := s.storeOwed(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stored, err := f.Store.Revocations(t.Context(), 0, now, store.MaxLimit)
+	if err != nil || len(stored) != many+1 {
+		t.Errorf("%d are stored, want %d (%v)", len(stored), many+1, err)
+	}
+	if len(s.owed.lost)+len(s.owed.late) > 0 {
+		t.Errorf("still owed: %+v", &s.owed)
+	}
+}
