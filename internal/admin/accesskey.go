@@ -135,7 +135,7 @@ func (a *Admin) newAccessKey(ctx context.Context, tx store.Tx, actor Actor, spec
 		return key, err
 	}
 	// What another replica revoked before is committed: nothing runs beside this transaction.
-	bounded, cancel := context.WithTimeout(ctx, settleTimeout)
+	bounded, cancel := pollWithin(ctx)
 	defer cancel()
 	if err := a.registry.CatchUp(bounded); err != nil {
 		return key, err //nolint:wrapcheck // it has its words

@@ -33,16 +33,21 @@ func (a *Admin) again(ctx context.Context, actor Actor) error {
 	if actor.Again == nil {
 		return nil
 	}
-	limit := againTimeout
-	if end, ok := ctx.Deadline(); ok {
-		limit = min(limit, time.Until(end)*3/4)
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := pollWithin(ctx)
 	defer cancel()
 	if err := a.registry.Sync(ctx); err != nil {
 		return err //nolint:wrapcheck // it has its words
 	}
 	return still(ctx, actor)
+}
+
+// pollWithin bounds a poll inside a transaction.
+func pollWithin(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := againTimeout
+	if end, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(end)*3/4)
+	}
+	return context.WithTimeout(ctx, limit)
 }
 
 // Confirm is again for what works without the store, such as a revocation in this process: what
