@@ -45,8 +45,13 @@ func (a *Admin) endAccessKeys(ctx context.Context, tx store.Tx, c *change, r sto
 }
 
 // lastCovered is when the youngest access key was made that the view holds for dead by r: what
-// is not marked would live again when r is over (RULES E3).
-func lastCovered(r store.Revocation) time.Time { return r.Before.Add(registry.BeforeSlack) }
+// is not marked would live again when r is over (RULES E3). Zero = whenever it was made.
+func lastCovered(r store.Revocation) time.Time {
+	if r.Before.IsZero() {
+		return time.Time{}
+	}
+	return r.Before.Add(registry.BeforeSlack)
+}
 
 func (a *Admin) endAccessKey(ctx context.Context, tx store.Tx, c *change, r store.Revocation) error {
 	if !keys.ValidAccessKeyID(r.Session) {

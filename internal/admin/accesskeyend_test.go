@@ -328,3 +328,17 @@ func TestRuleE3NoAccessKeyIsBornRevokedElsewhere(t *testing.T) {
 		t.Errorf("got %v, want throttled", err)
 	}
 }
+
+// TestRuleA5RevocationOfEveryTimeEndsAccessKeys: one that names no time hits whatever there is, also
+// when it is stored late.
+func TestRuleA5RevocationOfEveryTimeEndsAccessKeys(t *testing.T) {
+	t.Parallel()
+	r := newKeyRig(t)
+	c := r.accessKey(t, "k", "document-service", "writer")
+	now := r.Clock.Now()
+	must(t, r.StoreOwed(t.Context(), []store.Revocation{{Service: "document-service", CreatedAt: now, ExpiresAt: now.Add(time.Hour)}}, "lost"))
+	r.Clock.Advance(24 * time.Hour)
+	if r.opens(t, c) {
+		t.Error("it opens when the revocation is over")
+	}
+}
