@@ -45,7 +45,11 @@ func (a *API) writeBackup(w http.ResponseWriter, r *http.Request) error {
 		err = countersign.NewError(countersign.Denied, countersign.ReasonNotAdministrator, "only an administrator of the platform may take a backup")
 	case a.backup.write == nil:
 		err = countersign.NewError(countersign.Unsupported, "", "this server makes no backups")
-	case !a.backup.one.TryLock():
+	default:
+		// Everything leaves here: who was removed a moment ago, elsewhere, gets none of it.
+		err = a.admin.Confirm(r.Context(), actor)
+	}
+	if err == nil && !a.backup.one.TryLock() {
 		err = countersign.NewError(countersign.Throttled, countersign.ReasonRateLimited, "a backup is being made already")
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package iam_test
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"maps"
 	"slices"
 	"sync/atomic"
@@ -239,6 +240,23 @@ func TestRuleE4AFormerSuperAdminRevokesNothingHere(t *testing.T) {
 	o.otherTakes(t, "boss", "", "super-admin")
 	o.as(t, o.boss, "POST", "/admin/revocations", `{"all":true,"local":true}`).want(t, 403, string(countersign.ReasonNotAdministrator))
 	o.as(t, o.pipeline, "GET", "/admin/services", "").want(t, 200)
+}
+
+// A backup is everything: who was removed at another replica a moment ago gets none.
+func TestRuleE2AFormerSuperAdminGetsNoBackup(t *testing.T) {
+	t.Parallel()
+	written := 0
+	o := newOutgoing(t, rigConfig{on: fixture.Config{Shared: true}, backup: func(w io.Writer) error {
+		written++
+		_, err := io.WriteString(w, "everything")
+		return err
+	}})
+	o.as(t, o.boss, "GET", "/admin/backup", "").want(t, 200)
+	o.otherTakes(t, "boss", "", "super-admin")
+	o.as(t, o.boss, "GET", "/admin/backup", "").want(t, 403, string(countersign.ReasonNotAdministrator))
+	if written != 1 {
+		t.Errorf("%d backups were written", written)
+	}
 }
 
 // Who was given something meanwhile is not refused for it.
