@@ -67,7 +67,7 @@ func TestRuleA7TheActorIsAskedAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			gone := new(atomic.Bool)
-			r := newRig(t, func(s store.Store) store.Store { return headless{s, gone} })
+			r := newRig(t, func(s store.Store) store.Store { return fixture.Headless{Store: s, Gone: gone} })
 			r.apply(t, request("kind: Tenant\nname: acme\n"))
 			actor := admin.Actor{ID: "service:p", Service: "p", ServiceUID: "u", Tenant: "acme", Scopes: []string{"a"}, Audiences: []string{"b"},
 				Rights: policy.NewRights(map[string][]string{"acme": policy.UserPermissions()})}
@@ -91,19 +91,6 @@ func TestRuleA7TheActorIsAskedAgain(t *testing.T) {
 			}
 		})
 	}
-}
-
-// headless is a store whose changes can't be followed.
-type headless struct {
-	store.Store
-	gone *atomic.Bool
-}
-
-func (h headless) FeedHead(ctx context.Context) (store.FeedHead, error) {
-	if h.gone.Load() {
-		return store.FeedHead{}, countersign.NewError(countersign.Unavailable, countersign.ReasonStoreUnavailable, "gone")
-	}
-	return h.Store.FeedHead(ctx)
 }
 
 // A poll that hangs holds up who waits for the lock for a moment only.

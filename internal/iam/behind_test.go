@@ -1,7 +1,6 @@
 package iam_test
 
 import (
-	"context"
 	"errors"
 	"os"
 	"sync/atomic"
@@ -12,19 +11,6 @@ import (
 	"github.com/countersign/countersign/internal/iamclient"
 	"github.com/countersign/countersign/internal/store"
 )
-
-// away is a store that can't be asked for its head.
-type away struct {
-	store.Store
-	gone *atomic.Bool
-}
-
-func (a away) FeedHead(ctx context.Context) (store.FeedHead, error) {
-	if a.gone.Load() {
-		return store.FeedHead{}, countersign.NewError(countersign.Unavailable, countersign.ReasonStoreUnavailable, "gone")
-	}
-	return a.Store.FeedHead(ctx)
-}
 
 // RULES E1, E2: a view that is behind another replica may hold a token for dead that lives.
 // Who revokes it there hears that it is revoked when the store has it, and not before.
@@ -46,7 +32,7 @@ func TestRuleE2RevokeDoesNotTrustAViewThatIsBehind(t *testing.T) {
 			t.Parallel()
 			gone := new(atomic.Bool)
 			r := newRigWith(t, rigConfig{localUID: uint32(os.Geteuid()), on: fixture.Config{
-				Shared: true, WrapStore: func(s store.Store) store.Store { return away{s, gone} },
+				Shared: true, WrapStore: func(s store.Store) store.Store { return fixture.Headless{Store: s, Gone: gone} },
 			}})
 			r.create(t, "a")
 			token := r.token(t, "a", "iam-service", "audit:write")

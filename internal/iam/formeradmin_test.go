@@ -278,7 +278,7 @@ func TestRightsThatWereAddedMeanwhileRefuseNothing(t *testing.T) {
 func TestRuleE4NothingIsChangedByAStaleView(t *testing.T) {
 	t.Parallel()
 	gone := new(atomic.Bool)
-	o := newOffice(t, rigConfig{exposeReasons: true, on: fixture.Config{Shared: true, WrapStore: func(s store.Store) store.Store { return away{s, gone} }}})
+	o := newOffice(t, rigConfig{exposeReasons: true, on: fixture.Config{Shared: true, WrapStore: func(s store.Store) store.Store { return fixture.Headless{Store: s, Gone: gone} }}})
 	o.as(t, o.boss, "GET", "/me", "").want(t, 200)
 	gone.Store(true)
 	o.Clock.Advance(9*time.Minute + 50*time.Second)

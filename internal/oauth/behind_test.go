@@ -1,30 +1,15 @@
 package oauth_test
 
 import (
-	"context"
 	"net/http"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/admin"
 	"github.com/countersign/countersign/internal/fixture"
 	"github.com/countersign/countersign/internal/store"
 )
-
-// away is a store that can't be asked for its head.
-type away struct {
-	store.Store
-	gone *atomic.Bool
-}
-
-func (a away) FeedHead(ctx context.Context) (store.FeedHead, error) {
-	if a.gone.Load() {
-		return store.FeedHead{}, countersign.NewError(countersign.Unavailable, countersign.ReasonStoreUnavailable, "gone")
-	}
-	return a.Store.FeedHead(ctx)
-}
 
 // RULES B5, E2: a view that is behind another replica may hold a token for dead that
 // lives. Who revokes it there is not told that it is dead already: it is revoked, or the
@@ -32,7 +17,7 @@ func (a away) FeedHead(ctx context.Context) (store.FeedHead, error) {
 func TestRuleB5RevokeDoesNotTrustAViewThatIsBehind(t *testing.T) {
 	t.Parallel()
 	gone := new(atomic.Bool)
-	f := newRigOn(t, fixture.Config{Start: time.Now(), Shared: true, WrapStore: func(s store.Store) store.Store { return away{s, gone} }})
+	f := newRigOn(t, fixture.Config{Start: time.Now(), Shared: true, WrapStore: func(s store.Store) store.Store { return fixture.Headless{Store: s, Gone: gone} }})
 	secret := f.service(t, admin.ServiceSpec{Name: "caller", Audiences: []string{"receiver"}})
 	receiver := f.service(t, admin.ServiceSpec{Name: "receiver"})
 	token := f.token(t, "caller", secret, "receiver")

@@ -42,7 +42,7 @@ func TestRuleE1NumberAboveTheHeadStartsAnew(t *testing.T) {
 func TestRuleE1NumberOfAFasterReplica(t *testing.T) {
 	t.Parallel()
 	gone := new(atomic.Bool)
-	f := newRigOn(t, fixture.Config{Start: time.Now(), Shared: true, WrapStore: func(s store.Store) store.Store { return away{s, gone} }})
+	f := newRigOn(t, fixture.Config{Start: time.Now(), Shared: true, WrapStore: func(s store.Store) store.Store { return fixture.Headless{Store: s, Gone: gone} }})
 	if err := f.Registry.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
