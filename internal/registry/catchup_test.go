@@ -53,7 +53,7 @@ func TestRuleE2CatchUpKnowsWhatWasCommittedBefore(t *testing.T) {
 	}
 }
 
-// One poll that began since is enough for all who wait.
+// One poll that began since is enough for all who wait; who came while one asked needs another.
 func TestCatchUpOfManyAsksOnce(t *testing.T) {
 	t.Parallel()
 	s := &headStore{Store: fixture.NewStore(t)}
@@ -63,17 +63,20 @@ func TestCatchUpOfManyAsksOnce(t *testing.T) {
 		s.hold.Store(&hold)
 		before := s.asked.Load()
 		var done sync.WaitGroup
-		for range 50 {
-			done.Go(func() {
-				if err := r.CatchUp(t.Context()); err != nil {
-					t.Error(err)
-				}
-			})
+		catchUp := func() {
+			if err := r.CatchUp(t.Context()); err != nil {
+				t.Error(err)
+			}
 		}
-		synctest.Wait() // the first one asks, and the others wait
+		done.Go(catchUp)
+		synctest.Wait() // it asks
+		for range 49 {
+			done.Go(catchUp)
+		}
+		synctest.Wait() // they wait
 		close(hold)
 		done.Wait()
-		if asked := s.asked.Load() - before; asked != 2 { // who came while one asked needs another
+		if asked := s.asked.Load() - before; asked != 2 {
 			t.Errorf("asked %d times", asked)
 		}
 	})

@@ -26,14 +26,14 @@ func (d *Dir) commit(ctx context.Context, key string, s *staged, when writeCondi
 	if err != nil {
 		return err
 	}
-	if err := d.step("sync folders"); err != nil {
-		return err
-	}
 	return d.syncFolders(touched)
 }
 
 // syncFolders makes the entries of the folders durable, of each once.
 func (d *Dir) syncFolders(touched []string) error {
+	if err := d.step("sync folders"); err != nil {
+		return err
+	}
 	slices.Sort(touched)
 	for _, folder := range slices.Compact(touched) {
 		if err := d.syncFolder(folder); err != nil {
@@ -66,8 +66,7 @@ func (d *Dir) replace(ctx context.Context, key string, s *staged, when writeCond
 			return nil, err
 		}
 		if each.path != path && d.root.Remove(each.path) == nil {
-			touched = append(touched, folderOf(each.path))
-			d.pruneAbove(each.path)
+			touched = append(touched, d.pruneAbove(each.path))
 		}
 		_ = d.root.Remove(recordPath(key, versionOf(each.info)))
 	}
@@ -188,20 +187,8 @@ func (d *Dir) removeLocked(key string, when writeCondition) ([]string, error) {
 		if err := d.step("removed"); err != nil {
 			return nil, err
 		}
-		d.pruneAbove(each.path)
-		touched = append(touched, nearest(d, folderOf(each.path)))
+		touched = append(touched, d.pruneAbove(each.path))
 		_ = d.root.Remove(recordPath(key, versionOf(each.info)))
 	}
 	return touched, nil
-}
-
-// nearest is the folder that is left of a path after pruning: its entries changed.
-func nearest(d *Dir, folder string) string {
-	for folder != "." {
-		if _, err := d.root.Lstat(folder); err == nil {
-			return folder
-		}
-		folder = folderOf(folder)
-	}
-	return folder
 }

@@ -233,3 +233,29 @@ func TestPruningRemovesNoFile(t *testing.T) {
 		t.Errorf("left %q", got)
 	}
 }
+
+// A delete whose folder became another key's object before it was synced is durable by the
+// folder above, and no error.
+func TestDeleteWhoseFolderBecameAnObjectIsAnswered(t *testing.T) {
+	t.Parallel()
+	dirs := pair(t)
+	put(t, dirs[0], "a/b/c", "first")
+	dirs[0].step = func(name string) error {
+		if name == "sync folders" {
+			put(t, dirs[1], "a/b", "of another")
+			put(t, dirs[1], "a/b/c", "behind it")
+		}
+		return nil
+	}
+	must(t, dirs[0], request(s3api.DeleteObject, "a/b/c", nil))
+	for key, want := range map[string]string{"a/b": "of another", "a/b/c": "behind it"} {
+		if got := string(get(t, dirs[0], key).body); got != want {
+			t.Errorf("%q holds %q", key, got)
+		}
+	}
+	for _, path := range []string{"a", "a/b", "a/b/c/d", "not/there"} { // a folder, a file, behind a file, gone
+		if err := dirs[1].syncFolder(path); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}

@@ -129,20 +129,23 @@ func (d *Dir) makeFolders(path string) ([]string, error) {
 	return touched, nil
 }
 
-// pruneAbove removes the folders that led to what was removed and are empty now.
-func (d *Dir) pruneAbove(path string) {
-	for path = folderOf(path); path != "." && path != moreFolder; path = folderOf(path) {
-		above := folderOf(path)
+// pruneAbove removes the folders that led to what was removed and are empty now. It returns
+// the folder whose entries are to be synced for that to last.
+func (d *Dir) pruneAbove(path string) (touched string) {
+	for touched = folderOf(path); touched != "." && touched != moreFolder; {
+		above := folderOf(touched)
 		parent, err := d.root.Open(above)
 		if err != nil {
-			return
+			break
 		}
-		err = removeFolder(parent, path[strings.LastIndexByte(path, '/')+1:])
+		err = removeFolder(parent, touched[strings.LastIndexByte(touched, '/')+1:])
 		_ = parent.Close()
 		if err != nil {
-			return // not empty, or somebody else was faster: both are fine
+			break // not empty, or somebody else was faster: both are fine
 		}
+		touched = above
 	}
+	return touched
 }
 
 func folderOf(path string) string {
@@ -152,20 +155,44 @@ func folderOf(path string) string {
 	return "."
 }
 
-// syncFolder makes the entries of a folder durable. One that is gone has none.
+// syncFolder makes the entries of a folder durable. If it is gone, or something else has its
+// name now, then its end is what is to last: the nearest folder above that is there has it.
 func (d *Dir) syncFolder(path string) error {
-	folder, err := d.root.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	for {
+		folder, err := d.openFolder(path)
+		if errors.Is(err, fs.ErrNotExist) && path != "." {
+			path = folderOf(path)
+			continue
+		}
+		if err != nil {
+			return unusable("the folder can't be synced", err)
+		}
+		err = folder.Sync()
+		_ = folder.Close()
+		if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+			return unusable("the folder can't be synced", err)
+		}
 		return nil
 	}
+}
+
+// openFolder opens a folder, and nothing that would block.
+//
+// Errors: fs.ErrNotExist, also where something else lies.
+func (d *Dir) openFolder(path string) (*os.File, error) {
+	folder, err := d.root.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return unusable("the folder can't be synced", err)
+		return nil, absent(err)
 	}
-	defer folder.Close() //nolint:errcheck // Sync tells
-	if err := folder.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return unusable("the folder can't be synced", err)
+	info, err := folder.Stat()
+	if err == nil && !info.IsDir() {
+		err = fs.ErrNotExist
 	}
-	return nil
+	if err != nil {
+		_ = folder.Close()
+		return nil, err
+	}
+	return folder, nil
 }
 
 // openFile opens a regular file, and nothing that would block or is followed.
