@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/countersign/countersign"
@@ -164,6 +165,10 @@ func (a *Admin) checkApply(actor Actor, r *ApplyRequest) ([]resource.Document, e
 		if err := actor.mayBegin(d.Kind); err != nil && !r.FromConfig {
 			return nil, err
 		}
+	}
+	// Documents are not needed to prune, nor to do nothing, and either takes the lock.
+	if !r.FromConfig && !slices.ContainsFunc(resource.Kinds(), func(kind string) bool { return actor.mayBegin(kind) == nil }) {
+		return nil, notAdministrator()
 	}
 	if r.Prune && !r.FromConfig && actor.Owner != "" && actor.Owner != r.Owner {
 		return nil, countersign.NewError(countersign.Denied, countersign.ReasonOwnerMismatch, "you prune objects of the owner "+actor.Owner+" only")

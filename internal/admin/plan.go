@@ -180,6 +180,9 @@ func (p *plan) mayChange(d *resource.Document, old *row) error {
 // prune looks for the owner's objects that no document names.
 func (p *plan) prune(ctx context.Context) error {
 	for _, kind := range slices.Backward(resource.Kinds()) { // who refers goes before what is referred to
+		if !p.request.FromConfig && p.actor.mayBegin(kind) != nil {
+			continue // everybody would wait while nothing is found
+		}
 		var failed error
 		err := all(ctx, p.in, kind, func(r *row) {
 			if r.owner != p.request.Owner || p.named[kind][r.document.Name] != nil {

@@ -274,3 +274,29 @@ func TestRuleA6ListsOfThePlatformNameNoTenantsObjects(t *testing.T) {
 		}
 	}
 }
+
+// Whoever is let in to apply nothing has nothing to apply: who may write no kind anywhere takes
+// no number of the feed, and does not have every object read while everybody else waits.
+func TestRuleG4WhoMayWriteNothingAppliesNothing(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, rigConfig{exposeReasons: true})
+	head := func() int64 {
+		head, err := o.Store.FeedHead(t.Context())
+		must(t, err)
+		return head.Seq
+	}
+	before := head()
+	for who, token := range map[string]string{"a stranger": o.eve, "who reads": o.kim} {
+		for _, body := range []string{`{"files":[]}`, `{"files":[],"owner":"x","prune":true}`, `{"files":[],"owner":"x","prune":true,"dry_run":true}`} {
+			if got := o.as(t, token, "POST", "/admin/resources", body); got.status != 403 || got.problem.Reason != "not_administrator" {
+				t.Errorf("%s, %s: %d %s", who, body, got.status, got.body)
+			}
+		}
+	}
+	if after := head(); after != before {
+		t.Errorf("the feed went from %d to %d", before, after)
+	}
+	o.configure(t, pipeline)
+	ci := o.token(t, "ci", "iam-service", "iam:apply")
+	o.as(t, ci, "POST", "/admin/resources", `{"files":[],"prune":true}`).want(t, 200)
+}
