@@ -29,6 +29,9 @@ func (r *Registry) Held() (revocations, unknown int) {
 	return int(r.revocations.tokens.held.Load()+r.revocations.sessions.held.Load()) + len(r.revocations.held), unknown
 }
 
+// LateHeld returns how much of what polls learned is held for the next one.
+func (r *Registry) LateHeld() int { return len(r.late.revoked) + len(r.late.changed) }
+
 // ForgetAll drops every service, as a resync does.
 func (r *Registry) ForgetAll() { r.forgetAll() }
 

@@ -258,7 +258,9 @@ func (r *Registry) catchUp(ctx context.Context, head int64) error {
 		}
 		for _, c := range page {
 			r.forgetObject(c.Kind, c.Name)
-			r.late.change(c)
+			if r.shared { // else nobody is cut off, and nobody asks for it
+				r.late.change(c)
+			}
 			if r.onChange != nil {
 				r.onChange(c)
 			}

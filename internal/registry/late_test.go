@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -115,5 +116,24 @@ func TestRuleE4NarrowedServicesAfterAResync(t *testing.T) {
 	}
 	if len(owed) != 1 || owed[0].Service != "a" || !owed[0].Before.Equal(c.Now()) {
 		t.Errorf("to be stored: %+v", owed)
+	}
+}
+
+// What a poll learned is forgotten with it, also where nobody else writes and nobody can be cut
+// off: the names of all services that ever were would stay.
+func TestWhatPollsLearnIsNotCollected(t *testing.T) {
+	t.Parallel()
+	for _, shared := range []bool{false, true} {
+		s, c := fixture.NewStore(t), fixture.NewClock(start)
+		r := openShared(t, s, c, func(cfg *registry.Config) { cfg.Shared = shared })
+		for i := range 20 {
+			register(t, s, fmt.Sprintf("service-%d", i), fmt.Sprintf("uid-%d", i))
+			if err := r.Sync(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if held := r.LateHeld(); held != 0 {
+			t.Errorf("shared %t: %d are held after the polls", shared, held)
+		}
 	}
 }
