@@ -39,9 +39,6 @@ const cognitoTenant = "custom:tenant_id"
 
 var poolForm = regexp.MustCompile(`^([a-z]+(?:-[a-z]+)*(?:-[0-9]+)?)_[A-Za-z0-9]{1,55}$`)
 
-// ValidUserPool reports whether a text is the id of a user pool, as us-east-1_AbCdEf.
-func ValidUserPool(id string) bool { return poolForm.MatchString(id) }
-
 // CognitoConfig of a [Cognito]. Pool and Credentials are required.
 type CognitoConfig struct {
 	// Pool is the id of the user pool: its region stands before the "_".
