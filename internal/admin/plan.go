@@ -68,6 +68,11 @@ func (p *plan) make(ctx context.Context, in reads) error {
 	if err := p.lint(ctx); err != nil {
 		return err
 	}
+	// What is wrong by itself does not compile with the others either, and that would be told
+	// as if there were too many of them.
+	if err := p.problems.Err(); err != nil {
+		return err
+	}
 	if err := p.checkPolicies(ctx); err != nil {
 		return err
 	}

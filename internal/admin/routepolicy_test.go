@@ -50,6 +50,8 @@ func TestRoutePolicyThatDoesNotCompileIsRefused(t *testing.T) {
 				t.Errorf("got %v, want a problem at %s", err, test.path)
 			case !strings.HasPrefix(problems.Problems[0].Path, test.path) || problems.Problems[0].Line == 0:
 				t.Errorf("at %+v, want %s", problems.Problems[0], test.path)
+			case strings.Contains(err.Error(), "too many"):
+				t.Errorf("it says that there are too many rules: %v", err)
 			}
 			if _, err := r.Object(t.Context(), "RoutePolicy", "p"); (err == nil) != (test.path == "") {
 				t.Errorf("saved: %v", err)
