@@ -124,6 +124,17 @@ func New(cfg Config) (*Admin, error) {
 // is stored.
 func (a *Admin) clock() time.Time { return a.now().UTC().Truncate(time.Microsecond) }
 
+// maxBehind is by how much a clock that is behind the store's is corrected: one that is further
+// off is not ready, and a store's that is wrong must not end what is issued for long.
+const maxBehind = time.Second
+
+// untilNow is the time of what ends now: by our clock or by the store's, whichever is later.
+// Then it is behind that of another replica by a second at most, and not by two (RULES E3).
+func (a *Admin) untilNow() time.Time {
+	behind := min(max(a.registry.Skew(), 0), maxBehind)
+	return a.clock().Add(behind.Truncate(time.Microsecond))
+}
+
 // Service returns one service.
 //
 // Errors: countersign.NotFound, countersign.Unavailable.

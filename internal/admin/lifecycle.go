@@ -140,7 +140,7 @@ func (a *Admin) RevokeToken(ctx context.Context, actor Actor, t Token) error {
 // revokeService ends every token of s that was issued until now, and every session. It is
 // kept until the longest-lived of them has ended by itself.
 func (a *Admin) revokeService(ctx context.Context, tx store.Tx, c *change, s store.Service) error {
-	return a.revokeServiceUntil(ctx, tx, c, s, a.clock())
+	return a.revokeServiceUntil(ctx, tx, c, s, a.untilNow())
 }
 
 func (a *Admin) revokeServiceUntil(ctx context.Context, tx store.Tx, c *change, s store.Service, before time.Time) error {

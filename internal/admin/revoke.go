@@ -100,7 +100,7 @@ func (a *Admin) revocation(s RevokeSelector, now time.Time) store.Revocation {
 		Before: s.Before.UTC().Truncate(time.Microsecond), CreatedAt: now,
 	}
 	if s.Before.IsZero() {
-		r.Before = now
+		r.Before = a.untilNow()
 	}
 	switch {
 	case r.Session != "":

@@ -50,7 +50,7 @@ func (a *Admin) widen(c *change) (wide []store.Revocation) {
 	if c.exact {
 		return nil
 	}
-	now := a.clock()
+	now := a.untilNow()
 	for i := range c.revocations {
 		r := &c.revocations[i]
 		took := now.Sub(r.Before)
