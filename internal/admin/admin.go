@@ -28,10 +28,14 @@ const (
 	// verifiers grant, and the 2 s that "before" covers (RULES C3, E3).
 	RevocationSlack = 62 * time.Second
 
-	// keepRevocation is how long a revocation of several is kept after the time until which
-	// it covers: what lives longest of what it hits is a session. It is kept no shorter when
-	// a service is enabled again: what was ended stays so.
+	// keepRevocation is how long the revocation of a token, a session or a role is kept after
+	// the time until which it covers: what lives longest of what it hits is a session.
 	keepRevocation = session.MaxDuration + RevocationSlack
+
+	// keepProofs is that of what proves sessions: a replica that was cut off may have taken a
+	// token for a proof until that ended. It is kept no shorter when a service is enabled again:
+	// what was ended stays so.
+	keepProofs = MaxTokenLifetime + keepRevocation
 
 	// keepExpired is how long an ended secret can still be seen.
 	keepExpired = 30 * 24 * time.Hour

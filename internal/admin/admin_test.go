@@ -231,7 +231,7 @@ func TestRuleE3RevokeService(t *testing.T) {
 	}
 	page, err := r.Store.Revocations(t.Context(), 0, time.Time{}, 10)
 	must(t, err)
-	if len(page) != 1 || page[0].ServiceUID != d.UID || !page[0].ExpiresAt.Equal(issued.Add(12*time.Hour+62*time.Second)) {
+	if len(page) != 1 || page[0].ServiceUID != d.UID || !page[0].ExpiresAt.Equal(issued.Add(13*time.Hour+62*time.Second)) {
 		t.Errorf("stored %+v", page)
 	}
 }

@@ -68,7 +68,7 @@ func (a *Admin) CompromiseKey(ctx context.Context, actor Actor, kid string) ([]s
 			return nil // its key set is all that verifiers go by
 		}
 		now := a.clock()
-		return a.putRevocation(ctx, tx, c, store.Revocation{KID: dropped.KID, ExpiresAt: now.Add(keepRevocation), CreatedAt: now})
+		return a.putRevocation(ctx, tx, c, store.Revocation{KID: dropped.KID, ExpiresAt: now.Add(keepProofs), CreatedAt: now})
 	})
 	return made, err
 }

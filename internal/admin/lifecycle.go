@@ -145,7 +145,7 @@ func (a *Admin) revokeService(ctx context.Context, tx store.Tx, c *change, s sto
 
 func (a *Admin) revokeServiceUntil(ctx context.Context, tx store.Tx, c *change, s store.Service, before time.Time) error {
 	return a.putRevocation(ctx, tx, c, store.Revocation{
-		Service: s.Name, ServiceUID: s.UID, Before: before, ExpiresAt: before.Add(keepRevocation), CreatedAt: a.clock(),
+		Service: s.Name, ServiceUID: s.UID, Before: before, ExpiresAt: before.Add(keepProofs), CreatedAt: a.clock(),
 	})
 }
 

@@ -111,8 +111,10 @@ func (a *Admin) revocation(s RevokeSelector, now time.Time) store.Revocation {
 		}
 	case r.Issuer != "" && r.Issuer != a.issuer:
 		r.ExpiresAt = r.Before.Add(foreignLifetime)
-	default:
+	case r.Role != "":
 		r.ExpiresAt = r.Before.Add(keepRevocation)
+	default:
+		r.ExpiresAt = r.Before.Add(keepProofs)
 	}
 	return r
 }
