@@ -60,12 +60,29 @@ func (a *Admin) run(ctx context.Context, c *change, fn func(ctx context.Context,
 		return slices.Concat(c.events, c.ended), nil
 	})
 	// When fn was done and the commit failed nobody knows which state is on the disk.
-	// The view is dropped either way, and a revocation is taken as made: that is the
-	// safe side.
+	// The view is dropped then too, and a revocation is taken as made: that is the safe
+	// side. When fn was not done because the store was away, nothing is on the disk, and the
+	// view stays: it could not be read again, and a write that was refused in an outage
+	// would end the tokens of its service until the store is back (RULES E4).
 	widened := false
 	if done && len(c.revocations) > 0 {
 		widened = a.take(c, err == nil)
 	}
+	if done || !errors.Is(describe(err), countersign.Unavailable) {
+		a.forget(c)
+	}
+	if err != nil {
+		return a.refused(ctx, c, err)
+	}
+	// The disk takes writes again; what it doesn't take stays unsettled.
+	if err := a.Settle(ctx); err != nil && widened {
+		return err // the change is done, and does not end everywhere what it is to end
+	}
+	return nil
+}
+
+// forget drops the views of what c is about.
+func (a *Admin) forget(c *change) {
 	if c.name != "" {
 		a.registry.Forget(c.name)
 	}
@@ -76,14 +93,6 @@ func (a *Admin) run(ctx context.Context, c *change, fn func(ctx context.Context,
 		a.registry.ForgetObject(object[0], object[1])
 	}
 	a.registry.Poke() // whoever listens to changes of other kinds hears of them now
-	if err != nil {
-		return a.refused(ctx, c, err)
-	}
-	// The disk takes writes again; what it doesn't take stays unsettled.
-	if err := a.Settle(ctx); err != nil && widened {
-		return err // the change is done, and does not end everywhere what it is to end
-	}
-	return nil
 }
 
 // refused records that c did not happen and returns why, in words for the caller.

@@ -87,6 +87,35 @@ func TestCommitOfUnknownOutcome(t *testing.T) {
 	}
 }
 
+// A write that the store was not there for changes nothing, so the service goes on getting
+// tokens by what is known here.
+func TestRuleE4AWriteInAnOutageEndsNoTokens(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	d, secret := r.create(t, "a")
+	issued := r.Clock.Now()
+	if !r.works(t, "a", secret) { // now the view is cached
+		t.Fatal("the secret does not work")
+	}
+	must(t, r.Store.Close())
+	_, disableErr := r.SetServiceDisabled(t.Context(), super(), "a", admin.AnyRevision, true)
+	_, _, rotateErr := r.RotateSecret(t.Context(), super(), "a", admin.AnyRevision, admin.Rotation{})
+	for what, err := range map[string]error{
+		"disable": disableErr, "rotate": rotateErr,
+		"delete": r.DeleteService(t.Context(), super(), "a", admin.AnyRevision),
+	} {
+		if !errors.Is(err, countersign.Unavailable) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if !r.works(t, "a", secret) {
+		t.Error("the service gets no tokens")
+	}
+	if r.revoked(t, d, issued) {
+		t.Error("its tokens are revoked")
+	}
+}
+
 func TestStoreDownIsUnavailable(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
