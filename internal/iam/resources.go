@@ -179,8 +179,8 @@ func listed(actor admin.Actor, kind string, page *store.Page) error {
 	switch {
 	case actor.SuperAdmin, admin.Collections[kind] == "": // no kind: package admin says so
 		return nil
-	case !actor.Anywhere(read):
-		return errMayNot
+	case !actor.Anywhere(read), actor.Tenant != "" && !actor.May(read, actor.Tenant):
+		return errMayNot // where next goes on is a name too
 	case actor.Tenant == "" && !actor.May(read, ""):
 		return errTenantWanted
 	}
