@@ -32,6 +32,9 @@ func (r *Registry) Held() (revocations, unknown int) {
 // LateHeld returns how much of what polls learned is held for the next one.
 func (r *Registry) LateHeld() int { return len(r.late.revoked) + len(r.late.changed) }
 
+// OwnHeld returns how many revocations wait for a poll that comes to them.
+func (r *Registry) OwnHeld() int { return len(r.own.list) }
+
 // ForgetAll drops every service, as a resync does.
 func (r *Registry) ForgetAll() { r.forgetAll() }
 

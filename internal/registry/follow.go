@@ -198,6 +198,7 @@ func (r *Registry) sync(ctx context.Context) error {
 	r.polled.Store(next)
 	if r.shared {
 		r.overtake(last.at)
+		r.missOwn(rewritten || other)
 	}
 	return nil
 }
@@ -324,8 +325,9 @@ func (r *Registry) readRevocations(ctx context.Context, head int64, into *feedLi
 		}
 		more = len(page) == store.MaxLimit
 		if n := len(page); r.shared && n > 0 && page[n-1].Seq > head {
-			page = slices.DeleteFunc(page, func(rev store.Revocation) bool { return rev.Seq > head })
-			after, more = head, false
+			at := slices.IndexFunc(page, func(rev store.Revocation) bool { return rev.Seq > head })
+			r.own.add(page[at:]...)
+			page, after, more = page[:at], head, false
 		}
 		if r.shared {
 			r.late.revocations(page)

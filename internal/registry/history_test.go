@@ -2,11 +2,13 @@ package registry_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/fixture"
 	"github.com/countersign/countersign/internal/registry"
 	"github.com/countersign/countersign/internal/store"
@@ -139,6 +141,89 @@ func TestRuleE2NumbersThatAreGivenAnewAreFoundOut(t *testing.T) {
 				t.Errorf("what is lost is taken for stored: %v", left)
 			}
 		})
+	}
+}
+
+// What is lost first is what was committed last: a revocation that was acknowledged here, and that
+// no poll has come to. Whether or not the failover is found out otherwise, it is stored again.
+func TestRuleE2WhatWasAcknowledgedHereAndLostIsPutBack(t *testing.T) {
+	t.Parallel()
+	for name, knewMore := range map[string]bool{"found out by a mark": true, "nothing else was lost": false} {
+		for given := range 4 {
+			t.Run(fmt.Sprint(name, given), func(t *testing.T) {
+				t.Parallel()
+				c := fixture.NewClock(start)
+				primary, standby := twoServers(t, c)
+				m := newMoving(standby)
+				if knewMore {
+					m.to(primary)
+				}
+				var lost []string
+				r := openShared(t, m, c, func(cfg *registry.Config) {
+					cfg.OnLost = func(revs []store.Revocation) {
+						for _, rev := range revs {
+							lost = append(lost, rev.JTI)
+						}
+					}
+				})
+				mine := store.Revocation{JTI: "mine", CreatedAt: c.Now(), ExpiresAt: c.Now().Add(time.Hour), Seq: r.Head() + 1}
+				r.Revoke(mine) // it was committed, and the server that has it is gone
+				m.to(standby)
+				for i := range given {
+					end(t, standby, c, fmt.Sprint("new-", i))
+				}
+				for range 2 { // a second poll finds nothing more
+					if err := r.CatchUp(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if given == 0 && !knewMore {
+					end(t, standby, c, "later") // until then it may be on its way
+					if err := r.CatchUp(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if count := len(slices.DeleteFunc(lost, func(jti string) bool { return jti != "mine" })); count != 1 {
+					t.Errorf("told %d times of the one that was lost", count)
+				}
+				if !revoked(t, r, "mine", "", "", start) {
+					t.Error("it lives here")
+				}
+			})
+		}
+	}
+}
+
+// What is there as it was stored is not lost, also where its end was moved here.
+func TestOwnRevocationsAreFoundWhereTheyAre(t *testing.T) {
+	t.Parallel()
+	c := fixture.NewClock(start)
+	s := fixture.NewStore(t)
+	var lost []store.Revocation
+	r := openShared(t, s, c, func(cfg *registry.Config) {
+		cfg.OnLost = func(revs []store.Revocation) { lost = append(lost, revs...) }
+	})
+	local := start.In(time.FixedZone("somewhere", 3600))
+	for i, rev := range []store.Revocation{
+		{JTI: countersign.NewRequestID(start), ExpiresAt: local.Add(time.Hour + 1), CreatedAt: local},
+		{Service: "a", ServiceUID: "uid-a", Before: local, ExpiresAt: local.Add(time.Hour), CreatedAt: start},
+		{Session: "ASIAQZ3R5T7B2X4W6Y2A", ExpiresAt: local.Add(time.Minute), CreatedAt: start},
+		{KID: "k"}, {All: true, Before: start}, {Issuer: "i", Subject: "s", Before: start},
+	} {
+		rev = put(t, s, rev)
+		if i == 1 {
+			rev.Before, rev.ExpiresAt = rev.Before.Add(time.Second), rev.ExpiresAt.Add(time.Second)
+		}
+		r.Revoke(rev)
+		if i%2 == 0 {
+			continue
+		}
+		if err := r.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(lost) != 0 || r.OwnHeld() != 0 {
+		t.Errorf("taken for lost: %+v; %d are held", lost, r.OwnHeld())
 	}
 }
 

@@ -120,6 +120,7 @@ type Registry struct {
 	known     marked
 	rewritten bool
 	late      late
+	own       own // it guards itself
 	// feedEpoch names the count of the feed's numbers; feed.mu guards it for readers.
 	feedEpoch string
 }

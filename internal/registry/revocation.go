@@ -52,6 +52,7 @@ func (r *Registry) Revoke(rev store.Revocation) {
 		return
 	}
 	if r.shared {
+		r.own.add(rev)
 		r.Poke()
 		return
 	}
