@@ -139,6 +139,9 @@ func (s RevokeSelector) check(now time.Time) error {
 		return invalid(countersign.ReasonParameterInvalid, "before does not stand beside a session")
 	case s.Role != "" && !countersign.ValidName(s.Role):
 		return unknownRole(nil)
+	case countersign.ValidName(s.Issuer):
+		// No iss is one: it would end nothing, and who asked would believe that it did.
+		return invalid(countersign.ReasonParameterInvalid, "an issuer is named by its URL, as in iss, and not by the name of its document")
 	}
 	for _, text := range []string{s.Issuer, s.Subject, s.KID} {
 		if len(text) > maxSelectorBytes || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
