@@ -2,7 +2,6 @@ package s3gw
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"github.com/countersign/countersign/internal/registry"
@@ -88,7 +87,7 @@ func (e *exchange) knownBucket() (*registry.Bucket, error) {
 // answer is passed on. Call stop when the answer has been.
 func (e *exchange) watched() (ctx context.Context, stop func()) {
 	ctx = e.r.Context()
-	if m := e.target.operation.method; m == http.MethodGet || m == http.MethodHead {
+	if !e.target.operation.writes() {
 		return ctx, func() {}
 	}
 	ctx, cancel := context.WithCancelCause(ctx)

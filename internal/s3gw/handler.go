@@ -3,6 +3,7 @@ package s3gw
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -273,10 +274,24 @@ func (e *exchange) hidden(err error) error {
 	case s3api.NoSuchKey, s3api.NoSuchVersion:
 		tells = e.mayKnow()
 	}
-	if tells {
-		return err
+	switch {
+	case !tells:
+		return refuse(s3api.AccessDenied, countersign.ReasonObjectUnknown, sayDenied)
+	case len(refused.Header) > 0 && !e.reads():
+		// Beside a condition that failed some stores say what is there: its entity tag is mostly a
+		// hash of the content.
+		return fmt.Errorf("without its headers: %w", &s3api.Error{Code: refused.Code, Message: refused.Message})
 	}
-	return refuse(s3api.AccessDenied, countersign.ReasonObjectUnknown, sayDenied)
+	return err
+}
+
+// reads reports whether the object is what the caller asks for, and may read.
+func (e *exchange) reads() bool {
+	switch e.target.operation.name {
+	case s3api.GetObject, s3api.HeadObject, s3api.GetObjectAttributes:
+		return true
+	}
+	return false
 }
 
 // mayKnow reports whether the caller may know that a key is not there. What a copy reads it

@@ -113,6 +113,11 @@ func (o *operation) takeHeaders(h http.Header) (http.Header, []headerGroup, erro
 		if err != nil {
 			return nil, nil, err
 		}
+		// Of a write S3 knows it as * alone. Some stores compare an entity tag too, which If-Match
+		// must not be asked for without the right to read.
+		if name == "If-None-Match" && o.writes() && value != "*" {
+			return nil, nil, refuse(s3api.NotImplemented, countersign.ReasonHeaderNotAllowed, "A write takes no other If-None-Match than *")
+		}
 		// Private is what an object is that nothing is said of: rclone and s3cmd say so always.
 		if name == "X-Amz-Acl" && value == "private" && o.name != s3api.PutObjectACL {
 			continue

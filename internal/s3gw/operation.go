@@ -74,6 +74,9 @@ type operation struct {
 	parameters map[string]bool
 }
 
+// writes reports whether it is no mere read.
+func (o *operation) writes() bool { return o.method != http.MethodGet && o.method != http.MethodHead }
+
 func init() {
 	for i := range operations {
 		o := &operations[i]
