@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/resource"
 	"github.com/countersign/countersign/internal/store"
@@ -18,8 +20,8 @@ const maxIssuers = 10_000
 // issuers holds every Issuer document by its URL, from the first question on and until one
 // of them changes. The zero value is empty.
 type issuers struct {
-	loading sync.Mutex // one reads, the others wait for what it finds
-	mu      sync.Mutex
+	loads singleflight.Group // one reads, the others wait for what it finds
+	mu    sync.Mutex
 	// It is nil when all have to be read anew; version grows each time that happens.
 	*knownIssuers
 	version int
@@ -89,11 +91,22 @@ func (s *issuers) get(ctx context.Context, from store.Objects) (*knownIssuers, e
 	if known, _ := s.known(); known != nil {
 		return known, nil
 	}
-	s.loading.Lock()
-	defer s.loading.Unlock()
-	if err := ctx.Err(); err != nil { // who has left meanwhile costs no read of a store that hangs
-		return nil, countersign.WrapError(countersign.Unavailable, countersign.ReasonStoreUnavailable, "the store is not available", err)
+	// It is nobody's own: it goes on when the request that began it is given up, and who waits
+	// leaves in time, since others may wait for them.
+	loading := s.loads.DoChan("", func() (any, error) { return s.load(context.WithoutCancel(ctx), from) })
+	select {
+	case done := <-loading:
+		if done.Err != nil {
+			return nil, done.Err
+		}
+		return done.Val.(*knownIssuers), nil
+	case <-ctx.Done():
+		return nil, countersign.WrapError(countersign.Unavailable, countersign.ReasonStoreUnavailable,
+			"the store is not available", fmt.Errorf("read the issuers: %w", ctx.Err()))
 	}
+}
+
+func (s *issuers) load(ctx context.Context, from store.Objects) (*knownIssuers, error) {
 	for {
 		known, version := s.known()
 		if known != nil {
@@ -124,10 +137,11 @@ func (s *issuers) forget() {
 	defer s.mu.Unlock()
 	s.knownIssuers = nil
 	s.version++
+	s.loads.Forget("") // who comes after this does not join a load from before
 }
 
 func readIssuers(ctx context.Context, from store.Objects) (*knownIssuers, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	known := &knownIssuers{byURL: make(map[string][]trust.Issuer)}
 	count := 0
