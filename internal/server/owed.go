@@ -13,7 +13,7 @@ const maxOwed = 200
 
 // owed are revocations that hold in this process and are to be stored: those that the database
 // has lost (ADR 9), and those of services that this process served as they were, because it was
-// cut off. They are bounded by what was revoked; a restart forgets them.
+// cut off. They are bounded by what was revoked; a stop stores them, and a crash forgets them.
 type owed struct {
 	mu         sync.Mutex
 	lost, late []store.Revocation
@@ -46,7 +46,7 @@ func (o *owed) drop(of *[]store.Revocation, n int) {
 }
 
 // storeOwed stores them, and keeps what could not be stored for the next time. It is for
-// maintain alone.
+// maintain alone, and for Close after it.
 func (s *Server) storeOwed(ctx context.Context) error {
 	for {
 		batch := s.owed.first(&s.owed.late)

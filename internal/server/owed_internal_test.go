@@ -72,3 +72,23 @@ func TestRuleE2OwedRevocationsAreStoredOnce(t *testing.T) {
 		t.Errorf("still owed: %+v", &s.owed)
 	}
 }
+
+// A replica that was cut off and is stopped when it is back, as in a rolling restart, stores what
+// it owes before it goes: nobody else knows of it.
+func TestRuleE4OwedRevocationsAreStoredAtStop(t *testing.T) {
+	t.Parallel()
+	f := fixture.Open(t, fixture.Config{Shared: true})
+	a, err := admin.New(admin.Config{Store: f.Store, Audit: f.Audit, Registry: f.Registry, Keys: f.Keys, Now: f.Clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{admin: a, registry: f.Registry}
+	now := f.Clock.Now()
+	s.owesLate([]store.Revocation{{Service: "payroll", ServiceUID: "uid", Before: now, CreatedAt: now, ExpiresAt: now.Add(time.Hour)}})
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if stored, err := f.Store.Revocations(t.Context(), 0, now, 10); err != nil || len(stored) != 1 {
+		t.Errorf("%d are stored (%v)", len(stored), err)
+	}
+}

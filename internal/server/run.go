@@ -130,7 +130,7 @@ func (s *Server) Close(ctx context.Context) error {
 		errs = append(errs, s.registry.FlushUsed(ctx))
 	}
 	if s.admin != nil {
-		errs = append(errs, s.admin.Settle(ctx))
+		errs = append(errs, s.admin.Settle(ctx), s.storeOwed(ctx))
 	}
 	if s.audit != nil {
 		errs = append(errs, s.audit.Commit(ctx, s.event("server.stop", "")), s.audit.Close(ctx))
