@@ -8,7 +8,9 @@ import (
 	"slices"
 
 	"github.com/countersign/countersign"
+	"github.com/countersign/countersign/internal/policy"
 	"github.com/countersign/countersign/internal/resource"
+	"github.com/countersign/countersign/internal/store"
 )
 
 // plan is what an apply does to the state that it has read.
@@ -185,11 +187,8 @@ func (p *plan) mayChange(d *resource.Document, old *row) error {
 // prune looks for the owner's objects that no document names.
 func (p *plan) prune(ctx context.Context) error {
 	for _, kind := range slices.Backward(resource.Kinds()) { // who refers goes before what is referred to
-		if !p.request.FromConfig && p.actor.mayBegin(kind) != nil {
-			continue // everybody would wait while nothing is found
-		}
 		var failed error
-		err := all(ctx, p.in, kind, func(r *row) {
+		err := p.prunable(ctx, kind, func(r *row) {
 			if r.owner != p.request.Owner || p.named[kind][r.document.Name] != nil {
 				return
 			}
@@ -214,6 +213,24 @@ func (p *plan) prune(ctx context.Context) error {
 		})
 		if err = errors.Join(err, failed); err != nil {
 			return describe(err)
+		}
+	}
+	return nil
+}
+
+// prunable visits the objects of a kind in the tenants in which the actor may write it, and no
+// others: everybody else who changes something waits meanwhile.
+func (p *plan) prunable(ctx context.Context, kind string, visit func(*row)) error {
+	tenants, everywhere := p.actor.Rights.Tenants(policy.Write(Collections[kind]))
+	if p.request.FromConfig || p.actor.SuperAdmin || everywhere {
+		return all(ctx, p.in, kind, visit)
+	}
+	for _, tenant := range tenants {
+		if kind == resource.KindTenant {
+			break // super-admins alone delete them
+		}
+		if err := within(ctx, p.in, kind, store.Page{Tenant: tenant, Platform: tenant == ""}, visit); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -137,14 +137,20 @@ func list(ctx context.Context, in reads, kind string, page store.Page) ([]*row, 
 
 // all visits every row of a kind, page by page.
 func all(ctx context.Context, in reads, kind string, visit func(*row)) error {
-	for after := ""; ; {
-		page, err := list(ctx, in, kind, store.Page{After: after, Limit: store.MaxLimit})
+	return within(ctx, in, kind, store.Page{}, visit)
+}
+
+// within is all for the tenant that a page names.
+func within(ctx context.Context, in reads, kind string, of store.Page, visit func(*row)) error {
+	of.Limit = store.MaxLimit
+	for {
+		page, err := list(ctx, in, kind, of)
 		if err != nil {
 			return err
 		}
 		for _, r := range page {
 			visit(r)
-			after = r.document.Name
+			of.After = r.document.Name
 		}
 		if len(page) < store.MaxLimit {
 			return nil
