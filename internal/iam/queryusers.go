@@ -320,6 +320,7 @@ func (a *API) search(ctx context.Context, caller *countersign.Principal, q users
 	if err != nil {
 		return out, err
 	}
+	out.Users = make([]iamclient.DirectoryUser, 0, len(page.People))
 	for _, p := range page.People {
 		out.Users = append(out.Users, a.directoryUser(p))
 	}

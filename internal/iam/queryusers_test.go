@@ -144,6 +144,10 @@ func TestQueryPagesAreBoundToTheirQuestion(t *testing.T) {
 	if len(second.Users) != 1 || second.Users[0].Username != "bea" || second.NextPageToken != "" {
 		t.Errorf("%s", got.body)
 	}
+	empty := `{"directory":"local","filter":[{"field":"email","op":"eq","value":"nobody@x.example"}]}`
+	if _, none := o.query(t, o.service, empty); !strings.Contains(none.body, `"users":[]`) || strings.Contains(none.body, `"results"`) {
+		t.Errorf("a search that finds nobody: %s", none.body)
+	}
 	o.create(t, "other")
 	other := o.token(t, "other", "iam-service", "s2s:internal")
 	for name, try := range map[string]struct{ token, body string }{

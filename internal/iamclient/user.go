@@ -185,9 +185,9 @@ type UserResult struct {
 }
 
 // QueriedUsers answers [QueryUsers]. Results are in the order of the request: ids, emails,
-// usernames; Users are those of a search.
+// usernames; Users are those of a search, and there, though empty, when it found nobody.
 type QueriedUsers struct {
-	Results       []UserResult    `json:"results,omitempty"`
-	Users         []DirectoryUser `json:"users,omitempty"`
+	Results       []UserResult    `json:"results,omitzero"`
+	Users         []DirectoryUser `json:"users,omitzero"`
 	NextPageToken string          `json:"next_page_token"`
 }
