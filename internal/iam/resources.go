@@ -1,6 +1,8 @@
 package iam
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -109,7 +111,7 @@ func (a *API) listObjects(r *http.Request, actor admin.Actor, in listRequest) (a
 		return answer{}, err
 	}
 	in.page.Limit++ // one more tells whether there is a next page
-	details, err := a.admin.Objects(r.Context(), in.kind, in.page)
+	details, err := a.page(r.Context(), in)
 	if err != nil {
 		return answer{}, err
 	}
@@ -125,6 +127,21 @@ func (a *API) listObjects(r *http.Request, actor admin.Actor, in listRequest) (a
 		list.Items = append(list.Items, objectDocument(d))
 	}
 	return answer{status: http.StatusOK, body: list}, nil
+}
+
+// page returns the objects of one. A tenant's document is of no tenant: it is its own.
+func (a *API) page(ctx context.Context, in listRequest) ([]admin.ObjectDetail, error) {
+	if in.kind != resource.KindTenant || in.page.Tenant == "" {
+		return a.admin.Objects(ctx, in.kind, in.page)
+	}
+	if in.page.After >= in.page.Tenant {
+		return nil, nil
+	}
+	d, err := a.admin.Object(ctx, in.kind, in.page.Tenant)
+	if errors.Is(err, countersign.NotFound) {
+		return nil, nil
+	}
+	return []admin.ObjectDetail{d}, err
 }
 
 func parseGetObject(r *http.Request) (objectRequest, error) {

@@ -1,6 +1,7 @@
 package iam_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/countersign/countersign"
@@ -40,6 +41,24 @@ func TestTenantsByTheirAdministrators(t *testing.T) {
 	o.as(t, o.boss, "DELETE", "/tenants/gamma", "", "If-Match", `"1"`).want(t, 412)
 	o.as(t, o.boss, "DELETE", "/tenants/gamma", "", "If-Match", `"2"`).want(t, 204)
 	o.as(t, o.boss, "GET", "/tenants/gamma", "").want(t, 404)
+}
+
+// A tenant's document belongs to no tenant, and yet its administrators find it in the list of
+// the kind, as by its name: countersign get tenant.
+func TestTenantsAsAKindAreListed(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, rigConfig{exposeReasons: true})
+	none := func(list reply, name string) {
+		t.Helper()
+		if strings.Contains(list.body, name) {
+			t.Errorf("the list has %s: %s", name, list.body)
+		}
+	}
+	const path = "/admin/resources/Tenant"
+	none(o.as(t, o.ann, "GET", path, "").want(t, 200, `"name":"acme"`), `"beta"`)
+	none(o.as(t, o.ann, "GET", path+"?after=acme", "").want(t, 200, `"items":[]`), `"acme"`)
+	none(o.as(t, o.boss, "GET", path, "", "X-Active-Tenant-ID", "beta").want(t, 200, `"name":"beta"`), `"acme"`)
+	o.as(t, o.boss, "GET", path, "").want(t, 200, `"name":"acme"`, `"name":"beta"`)
 }
 
 func TestTenantsRefuse(t *testing.T) {
