@@ -207,7 +207,10 @@ func (c *Client) do(ctx context.Context, in call, out any) error {
 
 // noAnswer says why there is none, in words that tell what to do.
 func (c *Client) noAnswer(err error) error {
-	absent := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
+	// What has a token or a signature made for the request may fail before anybody is asked: a
+	// file that isn't there says nothing of the server then.
+	absent := c.socket != "" && errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
+	var ours *countersign.Error
 	switch {
 	case absent && c.socket != "":
 		return countersign.WrapError(countersign.Unavailable, "", "no server: start countersign serve", err)
@@ -216,6 +219,8 @@ func (c *Client) noAnswer(err error) error {
 	case c.socket != "" && errors.Is(err, fs.ErrPermission):
 		return countersign.WrapError(countersign.Denied, countersign.ReasonNotAdministrator,
 			"the data folder belongs to another user: run this as the user of countersign serve", err)
+	case errors.As(err, &ours):
+		return fmt.Errorf("ask %s: %w", c.Where(), err)
 	default:
 		return countersign.WrapError(countersign.Unavailable, "", "no answer from "+c.Where(), err)
 	}

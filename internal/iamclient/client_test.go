@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -71,6 +72,28 @@ func TestMissingServerSaysHowToStartOne(t *testing.T) {
 		_, err = client.Service(t.Context(), "document-service")
 		if !errors.Is(err, countersign.Unavailable) || countersign.MessageOf(err) != "no server: start countersign serve" {
 			t.Errorf("%s: %v", socket, err)
+		}
+	}
+}
+
+// failing is a transport that can't make a request complete, so that nobody was asked.
+type failing struct{ err error }
+
+func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.err }
+
+// A secret that can't be read and a token that is refused say nothing of the server.
+func TestNoTokenIsNotNoServer(t *testing.T) {
+	t.Parallel()
+	for name, err := range map[string]error{
+		"no file": countersign.WrapError(countersign.Unavailable, "", "the client secret can't be read", fs.ErrNotExist),
+		"refused": countersign.NewError(countersign.Unauthenticated, "", "the token endpoint answered 401"),
+	} {
+		client, newErr := iamclient.New(iamclient.Config{BaseURL: "https://auth.example.com", HTTPClient: &http.Client{Transport: failing{fmt.Errorf("get a token: %w", err)}}})
+		if newErr != nil {
+			t.Fatal(newErr)
+		}
+		if _, got := client.Service(t.Context(), "a"); !errors.Is(got, err) || countersign.MessageOf(got) != countersign.MessageOf(err) {
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 }
