@@ -162,7 +162,7 @@ func (l *loader) checkS3() error {
 	}
 	if domain := l.cfg.S3.Domain; domain != "" && (issuer.Hostname() == domain || strings.HasSuffix(issuer.Hostname(), "."+domain)) {
 		return invalid(countersign.ReasonParameterInvalid,
-			fmt.Sprintf("the host of issuer is %s or below it, where buckets are: choose another domain", l.at("s3.domain")))
+			fmt.Sprintf("%s is the host of issuer or above it, and the hosts below it are buckets: choose another domain", l.at("s3.domain")))
 	}
 	return nil
 }
