@@ -24,6 +24,9 @@ func (e *exchange) forward(b *registry.Bucket) error {
 	}
 	ctx, stop := e.watched()
 	defer stop()
+	if err := e.guardTags(ctx, q); err != nil {
+		return e.hidden(err)
+	}
 	answer, err := e.ask(ctx, b, q)
 	if err != nil {
 		return e.hidden(err)
@@ -37,6 +40,11 @@ func (e *exchange) ask(ctx context.Context, b *registry.Bucket, q *s3api.Request
 	if err != nil {
 		return nil, fmt.Errorf("find the origin of %s: %w", b.Name, err)
 	}
+	return e.do(ctx, origin, q)
+}
+
+// do is ask of an origin that is known.
+func (e *exchange) do(ctx context.Context, origin s3api.Origin, q *s3api.Request) (*s3api.Response, error) {
 	answer, err := origin.Do(ctx, q)
 	if err != nil {
 		if ended := e.ended.Load(); ended != nil {

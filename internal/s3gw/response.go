@@ -26,6 +26,7 @@ func (e *exchange) respond(answer *s3api.Response) error {
 	defer func() { _ = answer.Body.Close() }() // it was read to its end, or is given up
 	header := e.w.Header()
 	passAnswer(header, answer.Header)
+	e.hideTags(header)
 	length := answer.ContentLength
 	hasBody := e.r.Method != http.MethodHead && answer.Status != http.StatusNotModified && answer.Status != http.StatusNoContent
 	if length >= 0 && answer.Status != http.StatusNotModified && answer.Status != http.StatusNoContent {
