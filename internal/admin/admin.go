@@ -99,6 +99,7 @@ type Admin struct {
 
 	localDirectory bool
 	unsettled      *unsettled
+	configured     configured
 }
 
 // New returns an Admin. What PendingFile holds is in force then.

@@ -13,10 +13,6 @@ import (
 	"github.com/countersign/countersign/internal/store"
 )
 
-// ownerConfig is the owner of what the files of the server's configuration say. It is no
-// name, so that nobody else can take it.
-const ownerConfig = "config:resources"
-
 // defaultMaxPrune is how many objects may be deleted without having said so (RULES A9).
 const defaultMaxPrune = 10
 
@@ -125,6 +121,9 @@ func (a *Admin) Apply(ctx context.Context, actor Actor, r ApplyRequest) ([]Appli
 	})
 	if err != nil {
 		return nil, err
+	}
+	if r.FromConfig {
+		a.configured.add(documents)
 	}
 	return made, nil
 }

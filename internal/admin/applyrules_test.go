@@ -232,6 +232,25 @@ func TestApplyConfigIsReadOnlyElsewhere(t *testing.T) {
 	must(t, r.RevokeService(t.Context(), super(), "b"))
 }
 
+// What was written out of the configuration is nobody's to keep: it would be in force for ever.
+func TestWhatNoFileOfTheConfigurationNamesAnyMoreCanBeDeleted(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.apply(t, fromConfig(twoServices+"---\n"+oneIssuer))
+	var err error
+	r.Admin, err = admin.New(admin.Config{Store: r.Store, Audit: r.Audit, Registry: r.Registry, Keys: r.Keys, Now: r.Clock.Now})
+	must(t, err) // started again, with a file that names one of the services
+	one, _, _ := strings.Cut(twoServices, "---\n")
+	r.apply(t, fromConfig(one))
+	for _, q := range []admin.ApplyRequest{request(oneIssuer), owned("team", oneIssuer)} {
+		_, err := r.Apply(t.Context(), super(), q) // it is not taken over: another replica's files may name it
+		wantRefused(t, err, countersign.Denied, countersign.ReasonResourceReadOnly)
+	}
+	wantRefused(t, r.DeleteService(t.Context(), super(), "a", admin.AnyRevision), countersign.Denied, countersign.ReasonResourceReadOnly)
+	must(t, r.DeleteService(t.Context(), super(), "b", admin.AnyRevision))
+	must(t, r.DeleteObject(t.Context(), super(), "Issuer", "corporate", admin.AnyRevision))
+}
+
 // Of many who apply at once the last one wins whole: no revision is lost, nothing is mixed.
 func TestApplyAtOnce(t *testing.T) {
 	t.Parallel()

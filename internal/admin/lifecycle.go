@@ -48,7 +48,7 @@ func (a *Admin) DeleteService(ctx context.Context, actor Actor, name string, rev
 		if err != nil {
 			return err
 		}
-		if err := notOfConfig(s.Owner); err != nil {
+		if err := a.mayDropConfig(actor, resource.KindService, name, s.Owner); err != nil {
 			return err
 		}
 		c.detail = "uid=" + s.UID

@@ -273,7 +273,7 @@ func (a *Admin) DeleteObject(ctx context.Context, actor Actor, kind, name string
 		if revision != AnyRevision && revision != r.revision {
 			return changedMeanwhile(nil)
 		}
-		if err := notOfConfig(r.owner); err != nil {
+		if err := a.mayDropConfig(actor, kind, name, r.owner); err != nil {
 			return err
 		}
 		if err := nothingLeft(ctx, tx, r); err != nil {
@@ -306,13 +306,4 @@ func describeObject(kind string, err error) error {
 
 func unknownObject(kind string, cause error) error {
 	return countersign.WrapError(countersign.NotFound, countersign.ReasonObjectUnknown, "there is no such "+kind, cause)
-}
-
-// notOfConfig refuses to change what a file of the server's configuration says.
-func notOfConfig(owner string) error {
-	if owner != ownerConfig {
-		return nil
-	}
-	return countersign.NewError(countersign.Denied, countersign.ReasonResourceReadOnly,
-		"it comes from a file of the server's configuration: change it there")
 }
