@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -149,7 +150,7 @@ func sessionOf(token string) string {
 func withCode(err error, what string) error {
 	var own *countersign.Error
 	if errors.As(err, &own) {
-		return &countersign.Error{Code: own.Code, Reason: own.Reason, Msg: what + ": " + countersign.MessageOf(err), Err: err, RetryAfter: own.RetryAfter}
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	return countersign.WrapError(countersign.Unavailable, "", what, err)
 }

@@ -209,6 +209,9 @@ func TestWebIdentitySourceFails(t *testing.T) {
 		if !errors.Is(err, cause) || e.calls.Load() != 0 {
 			t.Errorf("%v after %d requests", err, e.calls.Load())
 		}
+		if n := strings.Count(err.Error(), cause.Error()); n != 1 {
+			t.Errorf("the cause is told %d times: %v", n, err)
+		}
 	}
 }
 

@@ -97,7 +97,7 @@ func TestPgBouncerInTransactionModeIsRefused(t *testing.T) {
 			t.Parallel()
 			through := pgbouncer(t, storetest.Postgres(t).NewDatabase(t), c.mode, c.more)
 			s, err := sqlstore.OpenPostgres(t.Context(), through, sqlstore.PostgresOptions{})
-			if !errors.Is(err, countersign.Invalid) || !strings.Contains(countersign.MessageOf(err), c.says) {
+			if !errors.Is(err, countersign.Invalid) || !strings.Contains(countersign.MessageOf(err), c.says) || strings.Count(err.Error(), c.says) != 1 {
 				t.Errorf("got %v, %v", s, err)
 			}
 		})

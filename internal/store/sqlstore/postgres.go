@@ -164,7 +164,7 @@ func openError(err error) error {
 	// Said while connecting, it is inside an error of the driver.
 	var refused *unusable
 	if errors.As(err, &refused) {
-		return countersign.WrapError(countersign.Invalid, countersign.ReasonStoreUnavailable, refused.message, err)
+		return countersign.NewError(countersign.Invalid, countersign.ReasonStoreUnavailable, refused.message)
 	}
 	var e *pgconn.PgError
 	if errors.As(err, &e) && setupFaults[e.Code] != "" {
