@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/countersign/countersign"
@@ -187,25 +188,28 @@ func TestRuleE5AmbiguousChange(t *testing.T) {
 // A store that hangs holds up the first commit for 2 s and the others not at all.
 func TestRuleE5HangingStoreIsBounded(t *testing.T) {
 	t.Parallel()
-	w := newSpoolWorld(t, 0)
-	w.commit(1)
-	w.disk.hanging.Store(true)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	if err := w.log.Commit(ctx, event("first")); err != nil {
-		t.Error(err)
-	}
-	for i := range 50 {
-		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
-		if err := w.log.Commit(ctx, event(fmt.Sprint("h", i))); err != nil {
-			t.Errorf("commit %d: %v", i, err)
+	synctest.Test(t, func(t *testing.T) {
+		w := newSpoolWorld(t, 0)
+		w.commit(1)
+		w.disk.hanging.Store(true)
+		begin := time.Now()
+		w.mustCommit("first")
+		if took := time.Since(begin); took > 2*time.Second {
+			t.Errorf("the first took %v", took)
 		}
-		cancel()
-	}
-	wantCode(t, w.change("refused"), countersign.Unavailable)
-	w.up()
-	w.wantOnce("first", "h0", "h49")
-	w.clean()
+		for i := range 50 {
+			time.Sleep(100 * time.Millisecond) // the store is looked at meanwhile, and hangs
+			begin := time.Now()
+			w.mustCommit(fmt.Sprint("h", i))
+			if took := time.Since(begin); took > 0 {
+				t.Errorf("commit %d took %v", i, took)
+			}
+		}
+		wantCode(t, w.change("refused"), countersign.Unavailable)
+		w.up()
+		w.wantOnce("first", "h0", "h49")
+		w.clean()
+	})
 }
 
 // The outage lasts longer than the process.
@@ -263,21 +267,23 @@ func TestRuleE5SpoolIsCounted(t *testing.T) {
 // come meanwhile don't fail.
 func TestRuleE5HangingChange(t *testing.T) {
 	t.Parallel()
-	w := newSpoolWorld(t, 0)
-	w.disk.hanging.Store(true)
-	var wg sync.WaitGroup
-	begin := time.Now()
-	wg.Go(func() { wantCode(t, w.change("refused"), countersign.Unavailable) })
-	for i := range 20 {
-		wg.Go(func() { w.mustCommit(fmt.Sprint("h", i)) })
-	}
-	wg.Wait()
-	if took := time.Since(begin); took > 8*time.Second {
-		t.Errorf("%v", took)
-	}
-	w.up()
-	w.wantOnce("h0", "h19")
-	w.clean()
+	synctest.Test(t, func(t *testing.T) {
+		w := newSpoolWorld(t, 0)
+		w.disk.hanging.Store(true)
+		var wg sync.WaitGroup
+		begin := time.Now()
+		wg.Go(func() { wantCode(t, w.change("refused"), countersign.Unavailable) })
+		for i := range 20 {
+			wg.Go(func() { w.mustCommit(fmt.Sprint("h", i)) })
+		}
+		wg.Wait()
+		if took := time.Since(begin); took > 5*time.Second {
+			t.Errorf("%v", took)
+		}
+		w.up()
+		w.wantOnce("h0", "h19")
+		w.clean()
+	})
 }
 
 func TestRuleE5SpoolIsPrivate(t *testing.T) {
