@@ -87,8 +87,7 @@ func TestGracefulStop(t *testing.T) {
 }
 
 // A query that waits (audit query --follow) does not hold up a stop: it answers at once.
-func TestGracefulStopEndsLongPolls(t *testing.T) {
-	t.Parallel()
+func TestGracefulStopEndsLongPolls(t *testing.T) { //nolint:paralleltest // it looks for its polls among all goroutines
 	r := start(t)
 	page, err := r.admin.AuditEvents(t.Context(), iamclient.AuditQuery{Newest: true, Limit: 1})
 	if err != nil {
