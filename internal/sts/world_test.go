@@ -175,7 +175,7 @@ func (w *world) form(t *testing.T, changes map[string]string) url.Values {
 // reason is that of the newest audit event of an action.
 func (w *world) reason(t *testing.T, action string) string {
 	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(20 * time.Second)
 	for {
 		events := w.Events(t)
 		for i := len(events) - 1; i >= 0; i-- {
