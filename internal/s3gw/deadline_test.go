@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,51 +29,35 @@ func TestIdleClientsAreLetGo(t *testing.T) {
 	}
 }
 
+// Each piece gives the client its time anew, and the server's own bounds of a whole request and
+// of a whole answer, which are an hour here, are in force no more.
 func TestSlowClientsAreNot(t *testing.T) {
 	t.Parallel()
-	const total = 50 * time.Millisecond // the server's own bound of a whole request and of a whole answer
-	w := newWorld(t)
-	w.server.Close()
-	w.server = httptest.NewUnstartedServer(web.Wrap(web.Config{Now: w.Clock.Now}, w.gateway))
-	w.server.Config.ReadTimeout, w.server.Config.WriteTimeout, w.server.Config.ReadHeaderTimeout = total, total, time.Minute
-	w.server.Start()
-	t.Cleanup(w.server.Close)
+	w := newWorld(t, func(c *s3gw.Config) { c.ReadIdle, c.WriteIdle = time.Microsecond, time.Microsecond })
+	l := w.keepDeadlines(t)
+	body := bytes.Repeat([]byte("x"), 1<<20)
+	w.origins.of("documents").answer = func(_ context.Context, q *s3api.Request) (*s3api.Response, error) {
+		if q.Body == nil {
+			return &s3api.Response{Status: 200, Header: http.Header{}, ContentLength: int64(len(body)), Body: io.NopCloser(io.MultiReader(
+				bytes.NewReader(body[:len(body)/2]), check(func() { l.want(t, "within the answer", noDeadline, ofAPiece) }), bytes.NewReader(body[len(body)/2:])))}, nil
+		}
+		if _, err := io.ReadFull(q.Body, make([]byte, len(body)/2)); err != nil {
+			return nil, err
+		}
+		l.want(t, "within the body", ofAPiece, noDeadline)
+		if _, err := io.Copy(io.Discard, q.Body); err != nil {
+			return nil, err
+		}
+		l.want(t, "after the body", noDeadline, noDeadline)
+		return reply(200, ""), nil
+	}
 	c := w.session(t, "acme")
-	body := bytes.Repeat([]byte("x"), 8<<20)
-	r := w.signedPut(t, c, "/documents/resumes/acme/a", body)
-	conn := w.dial(t)
-	conn.head(t, r)
-	sent := 0
-	for start := time.Now(); time.Since(start) < 3*total && sent < len(body)/2; sent += 64 {
-		if _, err := conn.Write(body[sent : sent+64]); err != nil {
-			t.Fatal(err)
-		}
+	w.do(t, c, http.MethodPut, "/documents/resumes/acme/a", body).want(t, 200, "")
+	if got := w.do(t, c, http.MethodGet, "/documents/resumes/acme/a", nil); len(got.body) != len(body) {
+		t.Errorf("%d, %d bytes", got.status, len(got.body))
 	}
-	if _, err := conn.Write(body[sent:]); err != nil {
-		t.Fatal(err)
-	}
-	conn.answer(t).want(t, 200, "")
-
-	r = w.request(t, http.MethodGet, "/documents/resumes/acme/a", nil)
-	w.sign(t, r, c)
-	conn = w.dial(t)
-	conn.head(t, r)
-	response, err := http.ReadResponse(conn.reader, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	read := 0
-	piece := make([]byte, 64)
-	for start := time.Now(); time.Since(start) < 3*total && read < len(body)/2; {
-		n, err := io.ReadFull(response.Body, piece)
-		if read += n; err != nil {
-			t.Fatal(err)
-		}
-	}
-	rest, err := io.Copy(io.Discard, response.Body)
-	if err != nil || read+int(rest) != len(body) {
-		t.Errorf("%d bytes, %v", read+int(rest), err)
+	if conn := l.last.Load(); conn.read.pieces.Load() < 3 || conn.write.pieces.Load() < 3 {
+		t.Errorf("%d times to send and %d to take for a whole object", conn.read.pieces.Load(), conn.write.pieces.Load())
 	}
 }
 
@@ -79,24 +65,15 @@ func TestSlowClientsAreNot(t *testing.T) {
 // answer, with a body, without one, and without a signature.
 func TestSlowOriginsAreWaitedFor(t *testing.T) {
 	t.Parallel()
-	const total = 20 * time.Millisecond
 	w := newWorld(t)
-	w.server.Close()
-	w.server = httptest.NewUnstartedServer(web.Wrap(web.Config{Now: w.Clock.Now}, w.gateway))
-	w.server.Config.ReadTimeout, w.server.Config.WriteTimeout, w.server.Config.ReadHeaderTimeout = total, total, time.Minute
-	w.server.Start()
-	t.Cleanup(w.server.Close)
+	l := w.keepDeadlines(t)
 	for _, bucket := range []string{"documents", "public"} {
-		w.origins.of(bucket).answer = func(ctx context.Context, q *s3api.Request) (*s3api.Response, error) {
+		w.origins.of(bucket).answer = func(_ context.Context, q *s3api.Request) (*s3api.Response, error) {
 			if q.Body != nil {
 				_, _ = io.Copy(io.Discard, q.Body)
 			}
-			select {
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			case <-time.After(5 * total):
-				return reply(200, "late"), nil
-			}
+			l.want(t, "while the origin works", noDeadline, noDeadline)
+			return reply(200, "late"), nil
 		}
 	}
 	c := w.session(t, "acme")
@@ -104,6 +81,92 @@ func TestSlowOriginsAreWaitedFor(t *testing.T) {
 	w.do(t, c, http.MethodPut, "/documents/resumes/acme/a", []byte("x")).want(t, 200, "")
 	w.send(t, w.request(t, http.MethodGet, "/public/a", nil)).want(t, 200, "")
 }
+
+// A deadline in force.
+const (
+	noDeadline = iota // it may take for ever
+	ofAPiece          // of the gateway, for the next bytes
+	ofTheWhole        // of the server, for all of them
+)
+
+// deadline is one of a connection, and how often the gateway set it.
+type deadline struct{ kind, pieces atomic.Int64 }
+
+func (d *deadline) set(at time.Time) {
+	switch {
+	case at.IsZero():
+		d.kind.Store(noDeadline)
+	case time.Until(at) < time.Minute:
+		d.pieces.Add(1)
+		d.kind.Store(ofAPiece)
+	default:
+		d.kind.Store(ofTheWhole)
+	}
+}
+
+// keeping is a connection that knows its deadlines and does not act on them: how busy the
+// machine is makes no difference.
+type keeping struct {
+	net.Conn
+	read, write deadline
+}
+
+// SetReadDeadline acts where the server wakes itself up, by one of long ago.
+func (c *keeping) SetReadDeadline(at time.Time) error {
+	if !at.IsZero() && time.Since(at) > time.Hour {
+		return c.Conn.SetReadDeadline(at)
+	}
+	c.read.set(at)
+	return c.Conn.SetReadDeadline(time.Time{})
+}
+
+func (c *keeping) SetWriteDeadline(at time.Time) error {
+	c.write.set(at)
+	return nil
+}
+
+// keeper makes every connection a keeping one.
+type keeper struct {
+	net.Listener
+	last atomic.Pointer[keeping]
+}
+
+func (l *keeper) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	kept := &keeping{Conn: conn}
+	l.last.Store(kept)
+	return kept, nil
+}
+
+// want says which deadlines of the newest connection are in force.
+func (l *keeper) want(t *testing.T, when string, read, write int64) {
+	t.Helper()
+	conn := l.last.Load()
+	if r, w := conn.read.kind.Load(), conn.write.kind.Load(); r != read || w != write {
+		t.Errorf("%s: deadlines %d of what is read and %d of what is written, want %d and %d", when, r, w, read, write)
+	}
+}
+
+// keepDeadlines starts the server anew with bounds of a whole request and a whole answer.
+func (w *world) keepDeadlines(t *testing.T) *keeper {
+	t.Helper()
+	w.server.Close()
+	w.server = httptest.NewUnstartedServer(web.Wrap(web.Config{Now: w.Clock.Now}, w.gateway))
+	w.server.Config.ReadTimeout, w.server.Config.WriteTimeout = time.Hour, time.Hour
+	l := &keeper{Listener: w.server.Listener}
+	w.server.Listener = l
+	w.server.Start()
+	t.Cleanup(w.server.Close)
+	return l
+}
+
+// check is a reader of nothing that looks at something when it is its turn.
+type check func()
+
+func (c check) Read([]byte) (int, error) { c(); return 0, io.EOF }
 
 // drip is a client that sends a piece after a pause, by a clock of its own.
 type drip struct {
@@ -162,7 +225,7 @@ func TestClientsThatDripAreLetGo(t *testing.T) {
 // HTTP/2 has deadlines of its own for each stream: they end one that only waits, too.
 func TestHTTP2(t *testing.T) {
 	t.Parallel()
-	const total = time.Second // also of the handshake
+	const total = 3 * time.Second // also of the handshake
 	w := newWorld(t)
 	w.server.Close()
 	w.server = httptest.NewUnstartedServer(web.Wrap(web.Config{Now: w.Clock.Now}, w.gateway))
