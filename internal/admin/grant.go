@@ -48,7 +48,8 @@ func mayGrant(actor Actor, s store.Service, before *store.Service, lookup func(n
 		}
 	}
 	for _, audience := range s.Audiences {
-		if actor.SuperAdmin || slices.Contains(audiences, audience) {
+		ofTenant := audience == s.Name && s.Tenant != "" && !policy.SuperAdminAudience(audience)
+		if actor.SuperAdmin || ofTenant || slices.Contains(audiences, audience) {
 			continue
 		}
 		var named *resource.Document

@@ -12,6 +12,7 @@ import (
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/policy"
 	"github.com/countersign/countersign/internal/resource"
+	"github.com/countersign/countersign/internal/store"
 )
 
 func numbered(format string, n int) []string {
@@ -120,5 +121,15 @@ func TestRuleA7OnlyASuperAdminGrantsWhatIsReserved(t *testing.T) {
 	held, err := newService(ServiceSpec{Name: "a", Tenant: "t", Scopes: []string{"held"}, Audiences: []string{"held"}}, time.Now())
 	if err = errors.Join(err, admin.mayCreate(serviceTarget(held)), mayGrant(admin, held, nil, none)); err != nil {
 		t.Error(err)
+	}
+	// A service of the tenant counts as held, and so it may name itself.
+	itself, err := newService(ServiceSpec{Name: "a", Tenant: "t", Audiences: []string{"a"}}, time.Now())
+	if err = errors.Join(err, admin.mayCreate(serviceTarget(itself)), mayGrant(admin, itself, nil, none)); err != nil {
+		t.Error(err)
+	}
+	for _, s := range []store.Service{{Name: "a", Audiences: []string{"a"}}, {Name: "iam-service", Tenant: "t", Audiences: []string{"iam-service"}}} {
+		if err := mayGrant(admin, s, nil, none); countersign.CodeOf(err) != countersign.Denied {
+			t.Errorf("%+v: %v", s, err)
+		}
 	}
 }

@@ -271,3 +271,8 @@ func unavailable(cause error) error {
 	return countersign.WrapError(countersign.Unavailable, countersign.ReasonAuditUnavailable,
 		"the audit log can't be written now", cause)
 }
+
+func unavailableRead(cause error) error {
+	return countersign.WrapError(countersign.Unavailable, countersign.ReasonAuditUnavailable,
+		"the audit log can't be read now", cause)
+}

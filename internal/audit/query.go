@@ -104,7 +104,7 @@ func (l *Log) Query(ctx context.Context, q Query) (Result, error) {
 func (l *Log) tails(ctx context.Context) (map[string]int64, error) {
 	replicas, err := l.cfg.Store.AuditReplicas(ctx)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, unavailableRead(err)
 	}
 	if len(replicas) > maxChains {
 		return nil, countersign.NewError(countersign.Internal, countersign.ReasonInternal, "there are too many audit chains")
@@ -116,7 +116,7 @@ func (l *Log) tails(ctx context.Context) (map[string]int64, error) {
 		}
 		tail, err := l.cfg.Store.AuditTail(ctx, replica)
 		if err != nil && !errors.Is(err, countersign.NotFound) {
-			return nil, unavailable(err)
+			return nil, unavailableRead(err)
 		}
 		tails[replica] = tail.Seq
 	}

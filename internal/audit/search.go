@@ -101,7 +101,7 @@ func (s *stream) take() hit {
 func (s *stream) page(ctx context.Context) error {
 	blocks, err := s.pages.next(ctx, s.at.done)
 	if err != nil {
-		return unavailable(err)
+		return unavailableRead(err)
 	}
 	s.search.scan -= len(blocks)
 	blocks = slices.DeleteFunc(blocks, func(b store.AuditBlock) bool { return b.Seq > s.tail })
@@ -153,7 +153,7 @@ func (s *search) backwards(ctx context.Context, replica string, scan int) ([]hit
 		after := max(end-int64(pages.size), begin.done)
 		blocks, err := pages.next(ctx, after)
 		if err != nil {
-			return nil, unavailable(err)
+			return nil, unavailableRead(err)
 		}
 		scan -= int(end - after)
 		for i := len(blocks) - 1; i >= 0; i-- {

@@ -83,7 +83,7 @@ func (l *Log) Verify(ctx context.Context) (Report, error) {
 	filed := l.verifyHeadFile(&report)
 	replicas, err := l.cfg.Store.AuditReplicas(ctx)
 	if err != nil {
-		return Report{}, unavailable(err)
+		return Report{}, unavailableRead(err)
 	}
 	_, row := l.state.heads()
 	if seq, _ := l.state.last(); seq > 0 {
@@ -104,7 +104,7 @@ func (l *Log) Verify(ctx context.Context) (Report, error) {
 			k.row = row
 		}
 		if err := l.verifyChain(ctx, &k, &report); err != nil {
-			return Report{}, unavailable(err)
+			return Report{}, unavailableRead(err)
 		}
 	}
 	return report, nil

@@ -80,15 +80,15 @@ func (c *keysRotate) Run(ctx context.Context, p *Process) error {
 		return err
 	}
 	what := "rotated keys"
+	if len(rotated.Created) == 0 {
+		what = "a rotation is under way already, and nothing was made"
+	}
 	if c.Compromised != "" {
 		what = "dropped key " + printable(c.Compromised) + " and all that it signed"
 	}
 	wrote(p, client, what)
 	if c.json() {
 		return printJSON(p.Stdout, rotated)
-	}
-	if len(rotated.Created) == 0 {
-		_, _ = fmt.Fprintln(p.Stderr, "a rotation is under way already: nothing was made")
 	}
 	for _, k := range rotated.Created {
 		if _, err := fmt.Fprintf(p.Stdout, "key/%s created (%s, %s, used from %s)\n", k.KID, k.Purpose, k.Algorithm, formatTime(k.UseFrom)); err != nil {

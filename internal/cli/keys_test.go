@@ -23,7 +23,7 @@ func TestKeysSayWhatIsMeant(t *testing.T) {
 	}{
 		"list":        {[]string{"list"}, iamclient.KeyList{Items: []iamclient.Key{key}}, nil, "KID  PURPOSE  ALGORITHM  STATE  USED FROM             USED UNTIL            KEPT UNTIL\nk2   token    ES256      next   2026-11-24T06:00:00Z  2026-11-24T07:00:00Z  \n", ""},
 		"rotate":      {[]string{"rotate"}, iamclient.RotatedKeys{Created: []iamclient.Key{key}}, map[string]any{}, "key/k2 created (token, ES256, used from 2026-11-24T06:00:00Z)\n", "rotated keys at unix:"},
-		"purpose":     {[]string{"rotate", "--purpose", "feed"}, iamclient.RotatedKeys{}, map[string]any{"purpose": "feed"}, "", "rotated keys at unix:"},
+		"purpose":     {[]string{"rotate", "--purpose", "feed"}, iamclient.RotatedKeys{}, map[string]any{"purpose": "feed"}, "", "a rotation is under way already, and nothing was made at unix:"},
 		"compromised": {[]string{"rotate", "--compromised", "k1"}, iamclient.RotatedKeys{Created: []iamclient.Key{key}}, map[string]any{"compromised": "k1"}, "key/k2 created (token, ES256, used from 2026-11-24T06:00:00Z)\n", "dropped key k1 and all that it signed at unix:"},
 		"rewrap":      {[]string{"rewrap"}, iamclient.RewrappedKeys{Count: 7}, map[string]any{}, "", "sealed 7 records under the current master key at unix:"},
 		"rewrap json": {[]string{"rewrap", "--output", "json"}, iamclient.RewrappedKeys{Count: 7}, map[string]any{}, "{\n  \"count\": 7\n}\n", "sealed 7 records"},
