@@ -10,11 +10,12 @@ import (
 
 	"github.com/countersign/countersign/internal/store"
 	"github.com/countersign/countersign/internal/store/sqlstore"
+	"github.com/countersign/countersign/internal/store/storetest"
 )
 
 func openStore(tb testing.TB, path string) *sqlstore.Store {
 	tb.Helper()
-	s, err := sqlstore.OpenSQLite(tb.Context(), path, sqlstore.Options{})
+	s, err := sqlstore.OpenSQLite(tb.Context(), path, sqlstore.Options{BusyTimeout: storetest.Patience})
 	if err != nil {
 		tb.Fatalf("open: %v", err)
 	}

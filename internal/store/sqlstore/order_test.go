@@ -23,10 +23,10 @@ func TestRuleE2CommitsOutOfOrder(t *testing.T) {
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
 		dsn := storetest.Postgres(t).NewDatabase(t)
-		outOfOrder(t, func() *sqlstore.Store { return openPostgres(t, dsn) }, func(n int64) {
+		outOfOrder(t, func() *sqlstore.Store { return openPatient(t, dsn) }, func(n int64) {
 			const waiting = `SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
 			for begun := time.Now(); rawPostgres(t, dsn, waiting) != n; {
-				if time.Since(begun) > 2*time.Second {
+				if time.Since(begun) > storetest.Patience {
 					t.Errorf("%v wait for the number, want %d", rawPostgres(t, dsn, waiting), n)
 					return
 				}

@@ -270,12 +270,12 @@ func TestPostgresLockTimeout(t *testing.T) {
 func TestPostgresIdleTransactionEnds(t *testing.T) {
 	t.Parallel()
 	dsn := storetest.Postgres(t).NewDatabase(t)
-	stuck, err := sqlstore.OpenPostgres(t.Context(), dsn, sqlstore.PostgresOptions{IdleTimeout: 500 * time.Millisecond})
+	stuck, err := sqlstore.OpenPostgres(t.Context(), dsn, sqlstore.PostgresOptions{IdleTimeout: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stuck.Close()
-	other := openPostgres(t, dsn)
+	other := openPatient(t, dsn)
 	err = stuck.Update(t.Context(), func(ctx context.Context, tx store.Tx) error {
 		if err := tx.CreateService(ctx, store.Service{UID: "u", Name: "stuck"}); err != nil {
 			return err

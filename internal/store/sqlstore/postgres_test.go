@@ -19,7 +19,20 @@ import (
 
 func openPostgres(tb testing.TB, dsn string) *sqlstore.Store {
 	tb.Helper()
-	s, err := sqlstore.OpenPostgres(tb.Context(), dsn, sqlstore.PostgresOptions{})
+	return openPostgresWith(tb, dsn, sqlstore.PostgresOptions{})
+}
+
+// openPatient is for what holds others up: a busy machine is slow at that, and no outage.
+func openPatient(tb testing.TB, dsn string) *sqlstore.Store {
+	tb.Helper()
+	return openPostgresWith(tb, dsn, sqlstore.PostgresOptions{
+		StatementTimeout: storetest.Patience, LockTimeout: storetest.Patience, IdleTimeout: storetest.Patience,
+	})
+}
+
+func openPostgresWith(tb testing.TB, dsn string, opts sqlstore.PostgresOptions) *sqlstore.Store {
+	tb.Helper()
+	s, err := sqlstore.OpenPostgres(tb.Context(), dsn, opts)
 	if err != nil {
 		tb.Fatalf("open: %v", err)
 	}
@@ -60,7 +73,7 @@ func TestPostgresConformance(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) func() store.Store {
 		t.Helper()
 		dsn := storetest.Postgres(t).NewDatabase(t)
-		return func() store.Store { return openPostgres(t, dsn) }
+		return func() store.Store { return openPatient(t, dsn) }
 	})
 }
 

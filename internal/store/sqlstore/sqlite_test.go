@@ -15,6 +15,7 @@ import (
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/store"
 	"github.com/countersign/countersign/internal/store/sqlstore"
+	"github.com/countersign/countersign/internal/store/storetest"
 )
 
 func appendBlock(ctx context.Context, s store.Store, seq int64, size int) error {
@@ -238,7 +239,7 @@ func TestLockedByAnotherHandle(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer second.Close()
-	patient := openStore(t, path) // 5 s
+	patient := openStore(t, path)
 	err = first.Update(t.Context(), func(ctx context.Context, tx store.Tx) error {
 		if err := appendBlock(ctx, second, 1, 10); !errors.Is(err, countersign.Unavailable) {
 			t.Errorf("locked beyond the busy timeout: %v, want Unavailable", err)
@@ -250,7 +251,7 @@ func TestLockedByAnotherHandle(t *testing.T) {
 		if err := appendBlock(short, patient, 1, 10); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v, want DeadlineExceeded", err)
 		}
-		if waited := time.Since(begun); waited > 3*time.Second {
+		if waited := time.Since(begun); waited > storetest.Patience/2 {
 			t.Errorf("waited %v", waited)
 		}
 		return nil

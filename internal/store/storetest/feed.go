@@ -11,8 +11,8 @@ import (
 	"github.com/countersign/countersign/internal/store"
 )
 
-// patience is how long a test waits for what comes by itself.
-const patience = 30 * time.Second
+// Patience is how long a test waits for what comes by itself, however busy the machine.
+const Patience = 30 * time.Second
 
 // together runs fn n times at once and returns what it returned.
 func together[T any](n int, fn func(i int) T) []T {
@@ -215,6 +215,7 @@ func feedOutOfOrder(t *testing.T, open func() store.Store) {
 		select {
 		case err := <-done:
 			t.Errorf("the other commit came first: %v", err)
+			done <- err
 		default:
 		}
 		return nil
@@ -275,7 +276,7 @@ func feedHints(t *testing.T, open func() store.Store) {
 		t.Helper()
 		select {
 		case <-hints:
-		case <-time.After(patience):
+		case <-time.After(Patience):
 			t.Fatal("no hint came")
 		}
 	}
