@@ -26,6 +26,9 @@ type change struct {
 	exact bool
 	// widened tells that what it revokes is stored, and that only its later end is not.
 	widened bool
+	// ahead tells that SettleAhead has stored what it revokes. Who has the turn of unsettled
+	// reads and writes it.
+	ahead bool
 	// several tells that the change has one event for each object instead of one: those
 	// in events, and that names are the services whose view is dropped beside name.
 	several bool

@@ -32,7 +32,15 @@ const (
 	healthy   int32 = iota
 	lost            // rolled back, and reported so
 	ambiguous       // committed, and reported as failed
+	unaudited       // changes go on, and the chain of the audit log can't be read
 )
+
+func (d doubtful) AuditTail(ctx context.Context, replica string) (store.AuditBlock, error) {
+	if d.mode.Load() == unaudited {
+		return store.AuditBlock{}, countersign.Unavailable
+	}
+	return d.Store.AuditTail(ctx, replica)
+}
 
 func (d doubtful) Update(ctx context.Context, fn func(ctx context.Context, tx store.Tx) error) error {
 	switch d.mode.Load() {

@@ -48,6 +48,7 @@ func (s *Server) maintain(ctx context.Context) error {
 			return nil
 		case <-s.wake:
 		case <-settle.C:
+			s.complain(ctx, "a revocation could not be stored ahead of an outage's events yet", s.storeAhead(ctx))
 			s.complain(ctx, "a revocation that holds here could not be stored yet", s.admin.Settle(ctx))
 			s.complain(ctx, "revocations that hold here and that the database lacks could not be stored yet", s.storeOwed(ctx))
 		case <-due.C:

@@ -17,6 +17,8 @@ const maxOwed = 200
 type owed struct {
 	mu         sync.Mutex
 	lost, late []store.Revocation
+	// ahead is how many of late, from its beginning, were stored without their events.
+	ahead int
 }
 
 func (s *Server) owesLost(revs []store.Revocation) {
@@ -42,6 +44,41 @@ func (o *owed) drop(of *[]store.Revocation, n int) {
 	defer o.mu.Unlock()
 	if *of = (*of)[n:]; len(*of) == 0 {
 		*of = nil
+	}
+	if of == &o.late {
+		o.ahead = max(0, o.ahead-n)
+	}
+}
+
+// notAhead are the next of late to be stored without their events.
+func (o *owed) notAhead() []store.Revocation {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.late[o.ahead:min(len(o.late), o.ahead+maxOwed)]
+}
+
+func (o *owed) wentAhead(n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ahead += n
+}
+
+// storeAhead stores what was revoked or is owed while an outage's audit events are still being
+// stored: until then no change is possible. It is for maintain alone.
+func (s *Server) storeAhead(ctx context.Context) error {
+	if err := s.admin.SettleAhead(ctx); err != nil {
+		return err
+	}
+	for {
+		batch := s.owed.notAhead()
+		if len(batch) == 0 {
+			return nil
+		}
+		stored, err := s.admin.StoreAhead(ctx, batch)
+		if err != nil || !stored {
+			return err
+		}
+		s.owed.wentAhead(len(batch))
 	}
 }
 

@@ -92,3 +92,35 @@ func TestRuleE4OwedRevocationsAreStoredAtStop(t *testing.T) {
 		t.Errorf("%d are stored (%v)", len(stored), err)
 	}
 }
+
+// What was stored ahead of its event stays owed until the event is stored too, and nothing is
+// stored ahead twice, or passed over.
+func TestOwedRevocationsGoAheadOnce(t *testing.T) {
+	t.Parallel()
+	var s Server
+	late := make([]store.Revocation, maxOwed+3)
+	for i := range late {
+		late[i].JTI = fmt.Sprint(i)
+	}
+	s.owesLate(late)
+	next := func(want int, first string) {
+		t.Helper()
+		batch := s.owed.notAhead()
+		if len(batch) != want || want > 0 && batch[0].JTI != first {
+			t.Errorf("%d are next, want %d from %s", len(batch), want, first)
+		}
+	}
+	next(maxOwed, "0")
+	s.owed.wentAhead(maxOwed)
+	next(3, fmt.Sprint(maxOwed))
+	s.owed.drop(&s.owed.late, 1) // its event is stored
+	next(3, fmt.Sprint(maxOwed))
+	s.owed.wentAhead(3)
+	next(0, "")
+	s.owed.drop(&s.owed.late, maxOwed+2)
+	s.owesLate([]store.Revocation{{JTI: "new"}})
+	next(1, "new")
+	s.owed.drop(&s.owed.late, 1)
+	s.owesLate([]store.Revocation{{JTI: "newer"}}) // stored without having gone ahead
+	next(1, "newer")
+}
