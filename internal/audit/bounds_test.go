@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/countersign/countersign/internal/audit"
@@ -37,26 +38,28 @@ func TestRecordDetachedGivesUp(t *testing.T) {
 // goes on leaves what its time affords, and every refusal is counted.
 func TestRuleE5FloodOfRefusalsFillsNoDisk(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	start := time.Now()
-	const seconds, perSecond = 60, 1500
-	for second := range seconds {
-		for i := range perSecond {
-			e := refusal(fmt.Sprintf("s-%d-%d", second, i), "192.0.2.1")
-			e.Time = start.Add(time.Duration(second) * time.Second)
-			w.log.RecordRefused(t.Context(), e)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		start := time.Now()
+		const seconds, perSecond = 60, 1500
+		for second := range seconds {
+			for i := range perSecond {
+				e := refusal(fmt.Sprintf("s-%d-%d", second, i), "192.0.2.1")
+				e.Time = start.Add(time.Duration(second) * time.Second)
+				w.log.RecordRefused(t.Context(), e)
+			}
+			if _, err := w.log.Query(t.Context(), audit.Query{Limit: 1}); err != nil { // it flushes, as time does
+				t.Fatal(err)
+			}
 		}
-		if _, err := w.log.Query(t.Context(), audit.Query{Limit: 1}); err != nil { // it flushes, as time does
-			t.Fatal(err)
+		var sum, apart int64
+		for _, e := range w.all(audit.Query{Limit: 1000}) {
+			if sum += e.Count; e.Action == "token" {
+				apart++
+			}
 		}
-	}
-	var sum, apart int64
-	for _, e := range w.all(audit.Query{Limit: 1000}) {
-		if sum += e.Count; e.Action == "token" {
-			apart++
+		if sum != seconds*perSecond || apart > audit.MaxRefusals+seconds*audit.RefusalsPerSecond {
+			t.Errorf("%d refusals counted, %d of them apart", sum, apart)
 		}
-	}
-	if sum != seconds*perSecond || apart > audit.MaxRefusals+seconds*audit.RefusalsPerSecond {
-		t.Errorf("%d refusals counted, %d of them apart", sum, apart)
-	}
+	})
 }

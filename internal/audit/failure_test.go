@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/audit"
@@ -16,36 +17,38 @@ import (
 // recorded is stored later.
 func TestStoreFailure(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.commit(1)
-	w.disk.set(fails, nil, nil)
-	w.log.Record(t.Context(), event("recorded"))
-	var wg sync.WaitGroup
-	for i := range 20 {
-		wg.Go(func() {
-			err := w.log.Commit(t.Context(), event(fmt.Sprint("refused", i)))
-			wantCode(t, err, countersign.Unavailable)
-			if countersign.ReasonOf(err) != countersign.ReasonAuditUnavailable {
-				t.Errorf("reason %q", countersign.ReasonOf(err))
-			}
-		})
-	}
-	wg.Wait()
-	if _, err := w.log.Query(t.Context(), audit.Query{}); countersign.CodeOf(err) != countersign.Unavailable {
-		t.Errorf("Query: %v", err)
-	}
-	wantCode(t, w.log.Transact(t.Context(), func(context.Context, store.Tx) ([]audit.Event, error) {
-		return []audit.Event{event("refused")}, nil
-	}), countersign.Unavailable)
-	w.disk.set(nil, nil, nil)
-	w.commit(1)
-	if ids := w.ids(audit.Query{}); len(ids) != 2 || ids["e1"] != 2 || ids["recorded"] != 1 {
-		t.Errorf("stored: %v", ids)
-	}
-	if w.log.Tail() > 3 {
-		t.Errorf("%d blocks", w.log.Tail())
-	}
-	w.clean()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.commit(1)
+		w.disk.set(fails, nil, nil)
+		w.log.Record(t.Context(), event("recorded"))
+		var wg sync.WaitGroup
+		for i := range 20 {
+			wg.Go(func() {
+				err := w.log.Commit(t.Context(), event(fmt.Sprint("refused", i)))
+				wantCode(t, err, countersign.Unavailable)
+				if countersign.ReasonOf(err) != countersign.ReasonAuditUnavailable {
+					t.Errorf("reason %q", countersign.ReasonOf(err))
+				}
+			})
+		}
+		wg.Wait()
+		if _, err := w.log.Query(t.Context(), audit.Query{}); countersign.CodeOf(err) != countersign.Unavailable {
+			t.Errorf("Query: %v", err)
+		}
+		wantCode(t, w.log.Transact(t.Context(), func(context.Context, store.Tx) ([]audit.Event, error) {
+			return []audit.Event{event("refused")}, nil
+		}), countersign.Unavailable)
+		w.disk.set(nil, nil, nil)
+		w.commit(1)
+		if ids := w.ids(audit.Query{}); len(ids) != 2 || ids["e1"] != 2 || ids["recorded"] != 1 {
+			t.Errorf("stored: %v", ids)
+		}
+		if w.log.Tail() > 3 {
+			t.Errorf("%d blocks", w.log.Tail())
+		}
+		w.clean()
+	})
 }
 
 // A commit whose answer got lost has happened: it is a success, stored once.
@@ -103,16 +106,18 @@ func TestAmbiguousCommitThatCannotBeLookedUp(t *testing.T) {
 // The token path writes its event and reads nothing.
 func TestCommitSendsNoSelect(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.commit(1)
-	before := w.disk.Reads()
-	w.commit(20)
-	w.log.Record(t.Context(), event("recorded"))
-	w.log.RecordRefused(t.Context(), refusal("a", "192.0.2.1"))
-	w.commit(1)
-	if reads := w.disk.Reads() - before; reads != 0 {
-		t.Errorf("%d reads", reads)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.commit(1)
+		before := w.disk.Reads()
+		w.commit(20)
+		w.log.Record(t.Context(), event("recorded"))
+		w.log.RecordRefused(t.Context(), refusal("a", "192.0.2.1"))
+		w.commit(1)
+		if reads := w.disk.Reads() - before; reads != 0 {
+			t.Errorf("%d reads", reads)
+		}
+	})
 }
 
 func TestCloseReportsWhatItCannotStore(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/countersign/countersign"
@@ -62,36 +63,38 @@ func TestCommitIsReadBackAsWritten(t *testing.T) {
 // Events that arrive together share transactions, and none is lost or doubled.
 func TestGroupCommit(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	const goroutines, each = 64, 25
-	before := w.disk.updates.Load()
-	var wg sync.WaitGroup
-	for g := range goroutines {
-		wg.Go(func() {
-			for i := range each {
-				id := fmt.Sprintf("g%d-%d", g, i)
-				if i%5 == 4 {
-					w.log.Record(t.Context(), event(id))
-				} else if err := w.log.Commit(t.Context(), event(id)); err != nil {
-					t.Error(err)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		const goroutines, each = 64, 25
+		before := w.disk.updates.Load()
+		var wg sync.WaitGroup
+		for g := range goroutines {
+			wg.Go(func() {
+				for i := range each {
+					id := fmt.Sprintf("g%d-%d", g, i)
+					if i%5 == 4 {
+						w.log.Record(t.Context(), event(id))
+					} else if err := w.log.Commit(t.Context(), event(id)); err != nil {
+						t.Error(err)
+					}
 				}
-			}
-		})
-	}
-	wg.Wait()
-	ids := w.ids(audit.Query{Limit: 1000})
-	if len(ids) != goroutines*each {
-		t.Errorf("%d events, want %d", len(ids), goroutines*each)
-	}
-	for id, n := range ids {
-		if n != 1 {
-			t.Errorf("%s stored %d times", id, n)
+			})
 		}
-	}
-	if commits := w.disk.updates.Load() - before; commits > goroutines*each/4 {
-		t.Errorf("%d transactions for %d events", commits, goroutines*each)
-	}
-	w.clean()
+		wg.Wait()
+		ids := w.ids(audit.Query{Limit: 1000})
+		if len(ids) != goroutines*each {
+			t.Errorf("%d events, want %d", len(ids), goroutines*each)
+		}
+		for id, n := range ids {
+			if n != 1 {
+				t.Errorf("%s stored %d times", id, n)
+			}
+		}
+		if commits := w.disk.updates.Load() - before; commits > goroutines*each/4 {
+			t.Errorf("%d transactions for %d events", commits, goroutines*each)
+		}
+		w.clean()
+	})
 }
 
 func TestCommitWithEndedContext(t *testing.T) {
@@ -166,36 +169,6 @@ func TestCommitWaitsWhileTheBatchIsFull(t *testing.T) {
 	w.clean()
 }
 
-func TestRecordIsStoredWithinASecond(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	start := time.Now()
-	w.log.Record(t.Context(), event("r1"))
-	eventually(t, "the event is stored", func() bool { return w.log.Tail() == 1 })
-	// The upper bound is the timer's; a loaded machine may be later, so it is not tested.
-	if waited := time.Since(start); waited < audit.FlushEvery/2 {
-		t.Errorf("stored after %v: nothing was gathered", waited)
-	}
-	if w.ids(audit.Query{})["r1"] != 1 {
-		t.Error("not stored")
-	}
-}
-
-func TestRecordRidesOnACommit(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	for i := range 10 {
-		w.log.Record(t.Context(), event(fmt.Sprint("r", i)))
-	}
-	w.commit(1)
-	if w.log.Tail() > 2 || w.log.Queued() != 0 {
-		t.Errorf("block %d, %d still queued", w.log.Tail(), w.log.Queued())
-	}
-	if n := len(w.all(audit.Query{})); n != 11 {
-		t.Errorf("%d events", n)
-	}
-}
-
 // Nothing is lost without a trace: what finds no room is counted in the log itself.
 func TestRecordCountsWhatItDrops(t *testing.T) {
 	t.Parallel()
@@ -254,34 +227,36 @@ func TestCloseStoresWhatIsQueued(t *testing.T) {
 
 func TestTransactStoresChangeAndEventsTogether(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.log.Record(t.Context(), event("queued"))
-	err := w.log.Transact(t.Context(), func(ctx context.Context, tx store.Tx) ([]audit.Event, error) {
-		return []audit.Event{{ID: "c1", Action: "service.create", Decision: audit.Changed, Reason: "ok"}, event("c2")},
-			tx.CreateService(ctx, store.Service{UID: "u1", Name: "document-service"})
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.log.Record(t.Context(), event("queued"))
+		err := w.log.Transact(t.Context(), func(ctx context.Context, tx store.Tx) ([]audit.Event, error) {
+			return []audit.Event{{ID: "c1", Action: "service.create", Decision: audit.Changed, Reason: "ok"}, event("c2")},
+				tx.CreateService(ctx, store.Service{UID: "u1", Name: "document-service"})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.disk.Service(t.Context(), "document-service"); err != nil {
+			t.Error(err)
+		}
+		if w.log.Tail() != 1 {
+			t.Errorf("%d blocks", w.log.Tail())
+		}
+		if ids := w.ids(audit.Query{}); len(ids) != 3 {
+			t.Errorf("stored: %v", ids)
+		}
+		// The same name again: neither the change nor its event, but what waited.
+		w.log.Record(t.Context(), event("later"))
+		err = w.log.Transact(t.Context(), func(ctx context.Context, tx store.Tx) ([]audit.Event, error) {
+			return []audit.Event{event("c3")}, tx.CreateService(ctx, store.Service{UID: "u2", Name: "document-service"})
+		})
+		wantCode(t, err, countersign.Conflict)
+		if ids := w.ids(audit.Query{}); len(ids) != 4 || ids["c3"] != 0 || ids["later"] != 1 {
+			t.Errorf("stored: %v", ids)
+		}
+		w.clean()
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.disk.Service(t.Context(), "document-service"); err != nil {
-		t.Error(err)
-	}
-	if w.log.Tail() != 1 {
-		t.Errorf("%d blocks", w.log.Tail())
-	}
-	if ids := w.ids(audit.Query{}); len(ids) != 3 {
-		t.Errorf("stored: %v", ids)
-	}
-	// The same name again: neither the change nor its event, but what waited.
-	w.log.Record(t.Context(), event("later"))
-	err = w.log.Transact(t.Context(), func(ctx context.Context, tx store.Tx) ([]audit.Event, error) {
-		return []audit.Event{event("c3")}, tx.CreateService(ctx, store.Service{UID: "u2", Name: "document-service"})
-	})
-	wantCode(t, err, countersign.Conflict)
-	if ids := w.ids(audit.Query{}); len(ids) != 4 || ids["c3"] != 0 || ids["later"] != 1 {
-		t.Errorf("stored: %v", ids)
-	}
-	w.clean()
 }
 
 func TestTransactRollsBack(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/audit"
@@ -19,57 +20,61 @@ func refusal(service, addr string) audit.Event {
 // verified are logged only if they fit the grammar, else hashed.
 func TestRuleE5RefusalsAreAggregated(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	var wg sync.WaitGroup
-	for range 64 {
-		wg.Go(func() {
-			for range 50 {
-				w.log.RecordRefused(t.Context(), refusal("document-service", "192.0.2.1"))
-			}
-		})
-	}
-	w.log.RecordRefused(t.Context(), refusal("document-service", "192.0.2.2"))
-	w.log.RecordRefused(t.Context(), refusal("parse-service", "192.0.2.1"))
-	wg.Wait()
-	events := w.all(audit.Query{Action: "token"})
-	var sum int64
-	kinds := map[string]bool{}
-	for _, e := range events {
-		sum += e.Count
-		kinds[e.Service+e.ClientAddr] = true
-		if e.ID == "" || e.Decision != audit.Refused {
-			t.Errorf("%+v", e)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var wg sync.WaitGroup
+		for range 64 {
+			wg.Go(func() {
+				for range 50 {
+					w.log.RecordRefused(t.Context(), refusal("document-service", "192.0.2.1"))
+				}
+			})
 		}
-	}
-	if sum != 64*50+2 || len(kinds) != 3 || len(events) > 20 {
-		t.Errorf("%d decisions of %d kinds in %d events", sum, len(kinds), len(events))
-	}
-	w.clean()
+		w.log.RecordRefused(t.Context(), refusal("document-service", "192.0.2.2"))
+		w.log.RecordRefused(t.Context(), refusal("parse-service", "192.0.2.1"))
+		wg.Wait()
+		events := w.all(audit.Query{Action: "token"})
+		var sum int64
+		kinds := map[string]bool{}
+		for _, e := range events {
+			sum += e.Count
+			kinds[e.Service+e.ClientAddr] = true
+			if e.ID == "" || e.Decision != audit.Refused {
+				t.Errorf("%+v", e)
+			}
+		}
+		if sum != 64*50+2 || len(kinds) != 3 || len(events) > 20 {
+			t.Errorf("%d decisions of %d kinds in %d events", sum, len(kinds), len(events))
+		}
+		w.clean()
+	})
 }
 
 // A flood of different refusals takes bounded room, and every one is counted.
 func TestRuleE5RefusalsAreBounded(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	const n = 20_000
-	for i := range n {
-		w.log.RecordRefused(t.Context(), refusal(fmt.Sprint("s", i), "192.0.2.1"))
-	}
-	events := w.all(audit.Query{Limit: 1000})
-	var sum int64
-	others := 0
-	for _, e := range events {
-		sum += e.Count
-		if e.Action == audit.ActionRefusals {
-			others++
-			if e.Decision != audit.Refused || e.Reason != string(countersign.ReasonSeveral) {
-				t.Errorf("event %+v", e)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		const n = 20_000
+		for i := range n {
+			w.log.RecordRefused(t.Context(), refusal(fmt.Sprint("s", i), "192.0.2.1"))
+		}
+		events := w.all(audit.Query{Limit: 1000})
+		var sum int64
+		others := 0
+		for _, e := range events {
+			sum += e.Count
+			if e.Action == audit.ActionRefusals {
+				others++
+				if e.Decision != audit.Refused || e.Reason != string(countersign.ReasonSeveral) {
+					t.Errorf("event %+v", e)
+				}
 			}
 		}
-	}
-	if sum != n || others == 0 || len(events) > n/4 {
-		t.Errorf("%d decisions in %d events, %d of them others", sum, len(events), others)
-	}
+		if sum != n || others == 0 || len(events) > n/4 {
+			t.Errorf("%d decisions in %d events, %d of them others", sum, len(events), others)
+		}
+	})
 }
 
 func TestRuleE5AndVulnerability30UnverifiedClientIDsAreHashed(t *testing.T) {
@@ -124,15 +129,17 @@ func TestRefusalShowsUpSoon(t *testing.T) {
 // A commit does not cut the second short: refusals go on being merged.
 func TestRefusalsDoNotRideOnCommits(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	for range 5 {
-		w.log.RecordRefused(t.Context(), refusal("a", "192.0.2.1"))
-		w.commit(1)
-	}
-	events := w.all(audit.Query{Action: "token", Reason: "secret_wrong"})
-	if len(events) > 2 {
-		t.Errorf("%d events", len(events))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for range 5 {
+			w.log.RecordRefused(t.Context(), refusal("a", "192.0.2.1"))
+			w.commit(1)
+		}
+		events := w.all(audit.Query{Action: "token", Reason: "secret_wrong"})
+		if len(events) > 2 {
+			t.Errorf("%d events", len(events))
+		}
+	})
 }
 
 // While nothing can be stored, refusals neither wait nor grow without bound, and

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/countersign/countersign"
 	"github.com/countersign/countersign/internal/audit"
@@ -220,63 +221,65 @@ func TestRuleE5SpooledNumbersAreTaken(t *testing.T) {
 // RULES E5: the end of the spool is kept for commits, and a full one refuses them.
 func TestRuleE5FullSpool(t *testing.T) {
 	t.Parallel()
-	const limit = 256 << 10
-	w := newSpoolWorld(t, limit)
-	w.down()
-	w.mustCommit("c")
-	for i := range audit.MaxQueueEvents {
-		w.log.Record(t.Context(), event(fmt.Sprint("r", i)))
-	}
-	// Many blocks: each takes recorded events while there is room for them.
-	acknowledged := []string{"c"}
-	reserved := false
-	for i := 0; ; i++ {
-		id := fmt.Sprint("c", i)
-		err := w.log.Commit(t.Context(), event(id))
-		if err != nil {
-			wantCode(t, err, countersign.Unavailable)
-			if countersign.ReasonOf(err) != countersign.ReasonAuditUnavailable {
-				t.Errorf("reason %q", countersign.ReasonOf(err))
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 256 << 10
+		w := newSpoolWorld(t, limit)
+		w.down()
+		w.mustCommit("c")
+		for i := range audit.MaxQueueEvents {
+			w.log.Record(t.Context(), event(fmt.Sprint("r", i)))
+		}
+		// Many blocks: each takes recorded events while there is room for them.
+		acknowledged := []string{"c"}
+		reserved := false
+		for i := 0; ; i++ {
+			id := fmt.Sprint("c", i)
+			err := w.log.Commit(t.Context(), event(id))
+			if err != nil {
+				wantCode(t, err, countersign.Unavailable)
+				if countersign.ReasonOf(err) != countersign.ReasonAuditUnavailable {
+					t.Errorf("reason %q", countersign.ReasonOf(err))
+				}
+				break
 			}
-			break
+			acknowledged = append(acknowledged, id)
+			info, err := os.Stat(w.spoolFiles()[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if info.Size() > limit {
+				t.Fatalf("%d bytes", info.Size())
+			}
+			reserved = reserved || info.Size() > limit/5*4
 		}
-		acknowledged = append(acknowledged, id)
-		info, err := os.Stat(w.spoolFiles()[0])
-		if err != nil {
-			t.Fatal(err)
+		if !reserved || len(acknowledged) < 50 {
+			t.Errorf("%d commits before the spool was full", len(acknowledged))
 		}
-		if info.Size() > limit {
-			t.Fatalf("%d bytes", info.Size())
+		queued := w.log.Queued()
+		for i := 0; i < 3 || w.log.Queued() < audit.MaxQueueEvents; i++ {
+			w.log.Record(t.Context(), event("late")) // must not wait
 		}
-		reserved = reserved || info.Size() > limit/5*4
-	}
-	if !reserved || len(acknowledged) < 50 {
-		t.Errorf("%d commits before the spool was full", len(acknowledged))
-	}
-	queued := w.log.Queued()
-	for i := 0; i < 3 || w.log.Queued() < audit.MaxQueueEvents; i++ {
-		w.log.Record(t.Context(), event("late")) // must not wait
-	}
-	if queued < audit.MaxQueueEvents/2 {
-		t.Errorf("%d events wait, the others are in the spool", queued)
-	}
-	w.log.Record(t.Context(), event("no room"))
-	w.up()
-	ids := w.ids(audit.Query{Limit: 1000})
-	for _, id := range acknowledged {
-		if ids[id] != 1 {
-			t.Errorf("%s is there %d times", id, ids[id])
+		if queued < audit.MaxQueueEvents/2 {
+			t.Errorf("%d events wait, the others are in the spool", queued)
 		}
-	}
-	for i := range audit.MaxQueueEvents {
-		if id := fmt.Sprint("r", i); ids[id] != 1 {
-			t.Errorf("%s is there %d times", id, ids[id])
+		w.log.Record(t.Context(), event("no room"))
+		w.up()
+		ids := w.ids(audit.Query{Limit: 1000})
+		for _, id := range acknowledged {
+			if ids[id] != 1 {
+				t.Errorf("%s is there %d times", id, ids[id])
+			}
 		}
-	}
-	if ids["no room"] != 0 || len(w.all(audit.Query{Action: audit.ActionDropped})) == 0 {
-		t.Error("the dropped events are not counted")
-	}
-	w.clean()
+		for i := range audit.MaxQueueEvents {
+			if id := fmt.Sprint("r", i); ids[id] != 1 {
+				t.Errorf("%s is there %d times", id, ids[id])
+			}
+		}
+		if ids["no room"] != 0 || len(w.all(audit.Query{Action: audit.ActionDropped})) == 0 {
+			t.Error("the dropped events are not counted")
+		}
+		w.clean()
+	})
 }
 
 // Where the spool can't be written commits are refused, and nothing else is lost.
