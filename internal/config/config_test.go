@@ -308,9 +308,15 @@ func TestLaterKeysAreRefused(t *testing.T) {
 			content += "{" + part + ": "
 			closing += "}"
 		}
-		content += "x" + closing
+		off, content := content+`""`+closing, content+"x"+closing
 		t.Run(later, func(t *testing.T) {
 			t.Parallel()
+			if _, err := Load(write(t, off), nil); err != nil {
+				t.Errorf("switched off: got %v", err)
+			}
+			if _, err := Load("", []string{variable(later) + "="}); err != nil {
+				t.Errorf("switched off by the environment: got %v", err)
+			}
 			if _, err := Load(write(t, content), nil); !errors.Is(err, countersign.Unsupported) {
 				t.Errorf("file: got %v", err)
 			}

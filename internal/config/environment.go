@@ -45,7 +45,7 @@ func (l *loader) applyEnvironment() error {
 	}
 	for _, name := range l.variables() {
 		for _, later := range laterKeys {
-			if name == variable(later) || strings.HasPrefix(name, variable(later)+"_") {
+			if l.env[name] != "" && (name == variable(later) || strings.HasPrefix(name, variable(later)+"_")) {
 				return countersign.NewError(countersign.Unsupported, "", name+" is not served by this version")
 			}
 		}

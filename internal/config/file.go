@@ -148,6 +148,8 @@ func (l *loader) entry(prefix string, pair *ast.MappingValueNode) error {
 	switch {
 	case strings.Contains(name.Value, "."):
 		return unknownKey(at, path)
+	case isLater(path) && isOff(pair.Value):
+		return nil
 	case isLater(path):
 		return countersign.NewError(countersign.Unsupported, "", fmt.Sprintf("%s: %s is not served by this version", at, path))
 	case isSection(path):
@@ -250,4 +252,15 @@ func nodeKind(node ast.Node) string {
 		return "an anchor, alias or tag"
 	}
 	return "something else"
+}
+
+// isOff reports whether a value says that what its key is about is not there.
+func isOff(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.NullNode:
+		return true
+	case *ast.StringNode:
+		return n.Value == ""
+	}
+	return false
 }

@@ -160,7 +160,7 @@ var keyTable = []key{
 }
 
 // laterKeys are keys and sections that later versions serve. They are refused rather
-// than ignored: whoever writes one relies on it.
+// than ignored: whoever writes one relies on it. An empty one asks for nothing.
 var laterKeys = []string{
 	"listen.ext_authz", "audit.retention",
 	"audit.checkpoint_sink", "tls.client_ca_file", "keys.master.aws_kms",
