@@ -21,7 +21,9 @@ func onPostgres(t *testing.T, cluster *storetest.Cluster, c *fixture.Clock, n in
 	t.Helper()
 	dsn := cluster.NewDatabase(t)
 	return replicasOn(t, c, n, func() store.Store {
-		s, err := sqlstore.OpenPostgres(t.Context(), dsn, sqlstore.PostgresOptions{})
+		s, err := sqlstore.OpenPostgres(t.Context(), dsn, sqlstore.PostgresOptions{
+			StatementTimeout: storetest.Patience, LockTimeout: storetest.Patience, IdleTimeout: storetest.Patience, // a busy machine is no outage
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
