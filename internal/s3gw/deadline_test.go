@@ -19,7 +19,7 @@ import (
 // Who neither sends nor takes is let go; who goes on is not, however long it takes in all.
 func TestIdleClientsAreLetGo(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(c *s3gw.Config) { c.ReadIdle, c.WriteIdle = 100*time.Millisecond, 100*time.Millisecond })
+	w := newWorld(t, func(c *s3gw.Config) { c.ReadIdle = 100 * time.Millisecond })
 	conn := w.dial(t)
 	conn.head(t, w.signedPut(t, w.session(t, "acme"), "/documents/resumes/acme/a", []byte("hello")))
 	_, _ = conn.Write([]byte("hell"))
