@@ -19,7 +19,7 @@ import (
 // write at once while their rights are taken don't wait for each other, and none writes after it.
 func TestRuleA7NobodyWritesByRightsThatWereTakenOnPostgres(t *testing.T) {
 	t.Parallel()
-	dsn := storetest.Postgres(t).NewDatabase(t)
+	dsn := storetest.Postgres(t).PatientDatabase(t)
 	open := func() store.Store {
 		s, err := sqlstore.OpenPostgres(t.Context(), dsn, sqlstore.PostgresOptions{Readers: 1})
 		must(t, err)

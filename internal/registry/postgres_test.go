@@ -22,7 +22,7 @@ func onPostgres(t *testing.T, cluster *storetest.Cluster, c *fixture.Clock, n in
 	dsn := cluster.NewDatabase(t)
 	return replicasOn(t, c, n, func() store.Store {
 		s, err := sqlstore.OpenPostgres(t.Context(), dsn, sqlstore.PostgresOptions{
-			StatementTimeout: storetest.Patience, LockTimeout: storetest.Patience, IdleTimeout: storetest.Patience, // a busy machine is no outage
+			ConnectTimeout: storetest.Patience, StatementTimeout: storetest.Patience, LockTimeout: storetest.Patience, IdleTimeout: storetest.Patience, // a busy machine is no outage
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -19,7 +19,7 @@ func TestRuleE3ReplicaWithAWrongClockIsNotReady(t *testing.T) {
 	if err := os.WriteFile(master, []byte(base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := start(t, "COUNTERSIGN_STORE="+storetest.Postgres(t).NewDatabase(t), "COUNTERSIGN_KEYS_MASTER_FILE="+master)
+	r := start(t, "COUNTERSIGN_STORE="+storetest.Postgres(t).PatientDatabase(t), "COUNTERSIGN_KEYS_MASTER_FILE="+master)
 	ready := func(status int, holds string) func() bool {
 		return func() bool {
 			a := r.get(t, r.ops+"/readyz")

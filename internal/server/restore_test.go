@@ -115,7 +115,7 @@ func places(t *testing.T) map[string]func(t *testing.T) place {
 		"sqlite": func(t *testing.T) place { t.Helper(); return place{data: filepath.Join(t.TempDir(), "data")} },
 		"postgres": func(t *testing.T) place {
 			t.Helper()
-			return place{filepath.Join(t.TempDir(), "data"), []string{"COUNTERSIGN_STORE=" + storetest.Postgres(t).NewDatabase(t)}}
+			return place{filepath.Join(t.TempDir(), "data"), []string{"COUNTERSIGN_STORE=" + storetest.Postgres(t).PatientDatabase(t)}}
 		},
 	}
 }

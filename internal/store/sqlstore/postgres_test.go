@@ -26,7 +26,7 @@ func openPostgres(tb testing.TB, dsn string) *sqlstore.Store {
 func openPatient(tb testing.TB, dsn string) *sqlstore.Store {
 	tb.Helper()
 	return openPostgresWith(tb, dsn, sqlstore.PostgresOptions{
-		StatementTimeout: storetest.Patience, LockTimeout: storetest.Patience, IdleTimeout: storetest.Patience,
+		ConnectTimeout: storetest.Patience, StatementTimeout: storetest.Patience, LockTimeout: storetest.Patience, IdleTimeout: storetest.Patience,
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -167,6 +168,13 @@ func (c *Cluster) NewDatabase(tb testing.TB) (dsn string) {
 		}
 	})
 	return c.dsn(name)
+}
+
+// PatientDatabase is NewDatabase for a test that makes no outage: a server that is slow to answer,
+// because the machine is busy, is waited for.
+func (c *Cluster) PatientDatabase(tb testing.TB) (dsn string) {
+	tb.Helper()
+	return fmt.Sprintf("%s&connect_timeout=%d", c.NewDatabase(tb), Patience/time.Second)
 }
 
 func (c *Cluster) dsn(database string) string {
