@@ -365,8 +365,8 @@ func TestRuleE4StaleReplicaRefuses(t *testing.T) {
 	if status := got(); status != http.StatusOK {
 		t.Fatal(status)
 	}
+	stopped := time.Now() // what it asks is not answered from now on, and it takes a while to end
 	cluster.Stop(t)
-	stopped := time.Now()
 	eventually(t, 30*time.Second, "a stale replica refuses", func() bool {
 		status := got()
 		if status != http.StatusOK && status != http.StatusServiceUnavailable {
