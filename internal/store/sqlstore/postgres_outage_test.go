@@ -113,7 +113,7 @@ func TestPostgresOutage(t *testing.T) {
 		t.Skip("waits for timeouts")
 	}
 	cluster := storetest.NewCluster(t)
-	o := outage{cluster, openPostgres(t, cluster.NewDatabase(t))}
+	o := outage{cluster, openPostgresWith(t, cluster.NewDatabase(t), sqlstore.PostgresOptions{})}
 	works(t, o.store, "kept")
 	t.Run("Before", o.before)
 	t.Run("During", o.during)

@@ -17,9 +17,11 @@ import (
 	"github.com/countersign/countersign/internal/store/storetest"
 )
 
+// openPostgres waits for a server that is slow to answer because the machine is busy; for one
+// that a test stops or freezes there is openPostgresWith.
 func openPostgres(tb testing.TB, dsn string) *sqlstore.Store {
 	tb.Helper()
-	return openPostgresWith(tb, dsn, sqlstore.PostgresOptions{})
+	return openPostgresWith(tb, dsn, sqlstore.PostgresOptions{ConnectTimeout: storetest.Patience})
 }
 
 // openPatient is for what holds others up: a busy machine is slow at that, and no outage.
