@@ -32,11 +32,12 @@ const (
 	healthy   int32 = iota
 	lost            // rolled back, and reported so
 	ambiguous       // committed, and reported as failed
-	unaudited       // changes go on, and the chain of the audit log can't be read
+	away            // lost, and the chain of the audit log can't be read
+	unaudited       // healthy, but for that chain
 )
 
 func (d doubtful) AuditTail(ctx context.Context, replica string) (store.AuditBlock, error) {
-	if d.mode.Load() == unaudited {
+	if mode := d.mode.Load(); mode == away || mode == unaudited {
 		return store.AuditBlock{}, countersign.Unavailable
 	}
 	return d.Store.AuditTail(ctx, replica)
@@ -44,7 +45,7 @@ func (d doubtful) AuditTail(ctx context.Context, replica string) (store.AuditBlo
 
 func (d doubtful) Update(ctx context.Context, fn func(ctx context.Context, tx store.Tx) error) error {
 	switch d.mode.Load() {
-	case lost:
+	case lost, away:
 		return d.Store.Update(ctx, func(ctx context.Context, tx store.Tx) error {
 			if err := fn(ctx, tx); err != nil {
 				return err
