@@ -32,6 +32,9 @@ func (a *Admin) SettleAhead(ctx context.Context) error {
 			changes, owed = append(changes, c), append(owed, c.revocations...)
 		}
 	}
+	if len(changes) == 0 {
+		return nil // others who change something wait for the lock
+	}
 	if err := a.storeAhead(ctx, owed); err != nil {
 		return err
 	}
